@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// The C++ side of the module: the smallest program that shows C++ at work in the kernel.
+#include "kernel.h"
+#include "step.h"
+
+namespace {
+
+/// Says when it begins and when it ends. The destructor runs at the end of the scope, whichever
+/// way the scope is left: that is how every later step undoes what it did to the processor.
+class Scope {
+public:
+    Scope() { vtx_log("a scope begins: constructor"); }
+    ~Scope() { vtx_log("the scope ends: destructor"); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+};
+
+}  // namespace
+
+int step_start()
+{
+    vtx_log("C++ compiler: g++ " __VERSION__ ", standard %ld", __cplusplus);
+    Scope scope;
+    vtx_log("inside the scope");
+    return 0;
+}
+
+void step_stop()
+{
+    vtx_log("unloaded");
+}
