@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian packages: which are needed for what, which are missing, and how they get installed.
+
+Run by itself (python3 packages.py), it prints the packages of all groups: Containerfile uses that.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterable
+
+#: What each kind of work needs. Header packages are added per kernel (kernels.py).
+GROUPS: dict[str, tuple[str, ...]] = {
+    "build": ("make", "gcc-12", "g++-12", "binutils"),
+    "lab": ("bochs", "bochsbios", "bochs-term", "vgabios", "isolinux", "syslinux-common",
+            "xorriso", "busybox-static"),
+    "test": ("cmake", "ninja-build", "g++", "libgtest-dev", "python3-pytest", "clang-format",
+             "clang-tidy"),
+    "docs": ("doxygen", "python3-sphinx", "python3-breathe", "furo", "python3-sphinx-copybutton"),
+}
+
+HEADERS: dict[str, str] = {
+    "6.1": "linux-headers-cloud-amd64",
+    "6.12": "linux-headers-6.12-cloud-amd64",
+    "6.1-generic": "linux-headers-amd64",
+    "6.12-generic": "linux-headers-6.12-amd64",
+}
+
+SECURITY_SUITE = "deb http://deb.debian.org/debian-security bookworm-security main"
+
+
+def needed(groups: Iterable[str], kernels: Iterable[str] = ()) -> list[str]:
+    """The packages of some groups, and the headers of some kernels, each once."""
+    names = [name for group in groups for name in GROUPS[group]]
+    names += [HEADERS[kernel] for kernel in kernels]
+    return list(dict.fromkeys(names))
+
+
+def installed() -> set[str]:
+    """The names of all packages that dpkg has fully installed."""
+    result = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"],
+                            stdout=subprocess.PIPE, text=True, check=True)
+    rows = (line.split(" ") for line in result.stdout.splitlines())
+    return {row[0] for row in rows if row[1] == "installed"}
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """Those of the named packages that are not installed, in order."""
+    present = installed()
+    return [name for name in names if name not in present]
+
+
+def ensure(names: Iterable[str], yes: bool = False) -> None:
+    """Installs what is missing of the named packages, and says so; asks first if sudo is needed."""
+    from . import common
+    wanted = missing(names)
+    if not wanted:
+        return
+    with common.locked(common.BUILD / "cache" / "packages.lock"):
+        wanted = missing(wanted)
+        if wanted:
+            install(wanted, yes)
+
+
+def install(names: list[str], yes: bool) -> None:
+    """Installs (or brings up to date) the named packages by apt, as root or through sudo."""
+    from . import ui
+    prefix = _permission(names, yes)
+    ui.say(f"To be installed from Debian: {' '.join(names)}")
+    if _lists_are_old() or _unknown(names):
+        _apt(prefix, ["update"], "Fetching Debian's package lists")
+    _refuse_unknown(names)
+    if _install(prefix, names) != 0:
+        _apt(prefix, ["update"], "Fetching Debian's package lists again")
+        if _install(prefix, names) != 0:
+            _fail(names)
+
+
+def install_line(names: Iterable[str]) -> str:
+    """The command that a person types to do the same."""
+    return "apt-get install --no-install-recommends " + " ".join(names)
+
+
+def _permission(names: list[str], yes: bool) -> list[str]:
+    """What to put before apt-get to be allowed to install; asks, or gives up with exit status 2."""
+    from . import common, ui
+    if os.geteuid() == 0:
+        return []
+    line = install_line(names)
+    if not shutil.which("sudo"):
+        raise common.UsageError(f"Packages are missing and there is no sudo. As root, run:\n  {line}")
+    if not yes:
+        if not ui.can_ask():
+            raise common.UsageError("Packages are missing, and without a terminal nobody can be asked."
+                                    f" Run this, or pass --yes:\n  sudo {line}")
+        ui.say(f"Packages are missing. The lab would run:\n  sudo {line}")
+        if not ui.ask("Install them now?"):
+            raise common.UsageError("Nothing was installed.")
+    # In the foreground, so that sudo can ask for a password before output is captured.
+    if subprocess.run(["sudo", "-v"], check=False).returncode != 0:
+        raise common.UsageError(f"sudo refused. As root, run:\n  {line}")
+    return ["sudo"]
+
+
+def _lists_are_old() -> bool:
+    """Whether apt's lists are absent or more than a day old (old lists name files now gone)."""
+    lists = list(Path("/var/lib/apt/lists").glob("*_InRelease"))
+    lists += Path("/var/lib/apt/lists").glob("*_Packages*")
+    newest = max((path.stat().st_ctime for path in lists), default=0.0)
+    return time.time() - newest > 86400
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    """The names for which apt has no candidate version."""
+    result = subprocess.run(["apt-cache", "policy", *names], stdout=subprocess.PIPE, text=True,
+                            check=True, env={**os.environ, "LC_ALL": "C"})
+    found = re.findall(r"^(\S+):\n.*\n  Candidate: (\S+)", result.stdout, re.MULTILINE)
+    known = {name for name, candidate in found if candidate != "(none)"}
+    return [name for name in names if name not in known]
+
+
+def _refuse_unknown(names: list[str]) -> None:
+    """Says where a package that apt does not know would come from."""
+    from . import common
+    unknown = _unknown(names)
+    if not unknown:
+        return
+    text = f"apt knows no package {', '.join(unknown)}."
+    if any("6.12" in name for name in unknown):
+        text += (" The 6.12 kernels of Debian 12 come from its security suite. Add this line to a"
+                 f" file in /etc/apt/sources.list.d/ and try again:\n  {SECURITY_SUITE}")
+    else:
+        text += " Is there a Debian 12 `main` archive in /etc/apt/sources.list?"
+    raise common.LabError(text)
+
+
+def _install(prefix: list[str], names: list[str]) -> int:
+    return _apt(prefix, ["install", "-y", "--no-install-recommends", *names],
+                f"Installing {len(names)} package{'s' if len(names) > 1 else ''} and what they need",
+                check=False)
+
+
+def _apt(prefix: list[str], arguments: list[str], title: str, check: bool = True) -> int:
+    """Runs apt-get with its output in build/apt.log and a line of progress on the screen."""
+    from . import common, ui
+    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get",
+               "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", *arguments]
+    log = common.BUILD / "apt.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a", encoding="utf-8") as file, ui.busy(title) as progress:
+        file.write("$ " + shlex.join(command) + "\n")
+        # Not in a session of its own: sudo remembers its password by terminal.
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                file.write(line)
+                file.flush()
+                progress.detail = _step_of(line) or progress.detail
+        if check and child.returncode != 0:
+            _fail(arguments)
+    return child.returncode
+
+
+def _step_of(line: str) -> str:
+    """What an output line of apt tells about its progress."""
+    found = re.match(r"(Unpacking|Setting up|Get:\d+ \S+ \S+ \S+) ?(\S*)", line)
+    if not found:
+        return ""
+    return line.split(" ")[4] if line.startswith("Get:") and line.count(" ") > 4 else found.group(0)
+
+
+def _fail(arguments: list[str]) -> None:
+    from . import common
+    log = common.BUILD / "apt.log"
+    errors = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+              if line.startswith("E:")]
+    why = f": {errors[-1][3:]}" if errors else ""
+    raise common.LabError(f"apt-get {arguments[0]} failed{why}. Its log: {common.shown(log)}")
+
+
+if __name__ == "__main__":
+    print("\n".join(needed(GROUPS, HEADERS)), file=sys.stdout)
