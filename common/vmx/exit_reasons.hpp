@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Why a VM exit happened: basic exit reasons, and the bits around them in the exit-reason field.
+#pragma once
+
+#include <cstdint>
+
+namespace vtx {
+
+/// Basic exit reasons. \sdm{table-basic-exit-reasons}
+enum class ExitReason : std::uint16_t {
+#define VTX_EXIT_REASON(name, number, linux_name, sdm_name) name = number,
+#include "vmx/exit_reasons.def"
+};
+
+/// A row of the table of exit reasons.
+struct ExitReasonInfo {
+    ExitReason reason;      ///< The number.
+    const char *name;       ///< The SDM's name, "External interrupt".
+    const char *identifier; ///< The enumerator here, "external_interrupt".
+};
+
+/// Every basic exit reason, by number.
+inline constexpr ExitReasonInfo all_exit_reasons[] = {
+#define VTX_EXIT_REASON(name, number, linux_name, sdm_name) {ExitReason::name, sdm_name, #name},
+#include "vmx/exit_reasons.def"
+};
+
+/// One more than the highest number of an exit reason: the length of a table indexed by reason.
+inline constexpr unsigned exit_reason_limit =
+    static_cast<unsigned>(
+        all_exit_reasons[sizeof(all_exit_reasons) / sizeof(all_exit_reasons[0]) - 1].reason) +
+    1;
+
+/// The SDM's name of a basic exit reason, or "(reserved exit reason)". Never null.
+constexpr const char *exit_reason_name(ExitReason reason) {
+    for (const ExitReasonInfo &row : all_exit_reasons) {
+        if (row.reason == reason) {
+            return row.name;
+        }
+    }
+    return "(reserved exit reason)";
+}
+
+/// The exit-reason field, decoded. \sdm{table-format-of-exit-reason}
+struct ExitReasonField {
+    ExitReason basic{};               ///< Bits 15:0.
+    bool shadow_stack_busy{};         ///< Bit 25: the exit left a shadow stack prematurely busy.
+    bool bus_lock{};                  ///< Bit 26: a bus lock was asserted in the guest.
+    bool enclave_mode{};              ///< Bit 27: the guest ran in an SGX enclave.
+    bool pending_monitor_trap_flag{}; ///< Bit 28: an MTF VM exit was pending.
+    bool from_root_operation{};       ///< Bit 29: the exit came from root operation (SMM only).
+    bool entry_failure{};             ///< Bit 31: the VM entry failed; no guest instruction ran.
+
+    friend constexpr bool operator==(const ExitReasonField &, const ExitReasonField &) = default;
+};
+
+/// Decodes the 32-bit exit-reason field.
+constexpr ExitReasonField decode_exit_reason(std::uint32_t value) {
+    const auto bit = [value](unsigned number) { return ((value >> number) & 1u) != 0; };
+    return ExitReasonField{static_cast<ExitReason>(value & 0xffffu),
+                           bit(25),
+                           bit(26),
+                           bit(27),
+                           bit(28),
+                           bit(29),
+                           bit(31)};
+}
+
+/// True if an exit for this reason always comes from an attempt to execute one instruction: then,
+/// and in the cases that interruption_information.hpp tells (software interrupts and exceptions,
+/// task switches by an instruction), the VM-exit instruction length is valid and RIP points at
+/// that instruction. \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
+constexpr bool is_instruction_exit(ExitReason reason) {
+    switch (reason) {
+    case ExitReason::cpuid:
+    case ExitReason::getsec:
+    case ExitReason::hlt:
+    case ExitReason::invd:
+    case ExitReason::invlpg:
+    case ExitReason::rdpmc:
+    case ExitReason::rdtsc:
+    case ExitReason::rsm:
+    case ExitReason::vmcall:
+    case ExitReason::vmclear:
+    case ExitReason::vmlaunch:
+    case ExitReason::vmptrld:
+    case ExitReason::vmptrst:
+    case ExitReason::vmread:
+    case ExitReason::vmresume:
+    case ExitReason::vmwrite:
+    case ExitReason::vmxoff:
+    case ExitReason::vmxon:
+    case ExitReason::control_register_access:
+    case ExitReason::mov_dr:
+    case ExitReason::io_instruction:
+    case ExitReason::rdmsr:
+    case ExitReason::wrmsr:
+    case ExitReason::mwait:
+    case ExitReason::monitor:
+    case ExitReason::pause:
+    case ExitReason::gdtr_or_idtr_access:
+    case ExitReason::ldtr_or_tr_access:
+    case ExitReason::invept:
+    case ExitReason::rdtscp:
+    case ExitReason::invvpid:
+    case ExitReason::wbinvd:
+    case ExitReason::xsetbv:
+    case ExitReason::rdrand:
+    case ExitReason::invpcid:
+    case ExitReason::vmfunc:
+    case ExitReason::encls:
+    case ExitReason::rdseed:
+    case ExitReason::xsaves:
+    case ExitReason::xrstors:
+    case ExitReason::pconfig:
+    case ExitReason::umwait:
+    case ExitReason::tpause:
+    case ExitReason::loadiwkey:
+    case ExitReason::enclv:
+    case ExitReason::enqcmd_pasid_translation_failure:
+    case ExitReason::enqcmds_pasid_translation_failure:
+    case ExitReason::seamcall:
+    case ExitReason::tdcall:
+    case ExitReason::rdmsrlist:
+    case ExitReason::wrmsrlist:
+    case ExitReason::urdmsr:
+    case ExitReason::uwrmsr:
+    case ExitReason::rdmsr_immediate:
+    case ExitReason::wrmsrns_immediate:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace vtx
