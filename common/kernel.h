@@ -18,6 +18,23 @@ extern "C" {
 #include <linux/types.h>
 #endif
 
+/** Linux's error numbers, as far as the steps return them (negated, as Linux does). */
+enum vtx_errno {
+	VTX_EINTR = 4,
+	VTX_EIO = 5,
+	VTX_ENOMEM = 12,
+	VTX_EACCES = 13,
+	VTX_EFAULT = 14,
+	VTX_EBUSY = 16,
+	VTX_ENODEV = 19,
+	VTX_EINVAL = 22,
+	VTX_EFBIG = 27,
+	VTX_ENOSPC = 28,
+	VTX_ENOSYS = 38,
+	VTX_ETIME = 62,
+	VTX_EOPNOTSUPP = 95,
+};
+
 /* ---- common/kernel/log.c ---------------------------------------------------------------- */
 
 /** Writes one line to the kernel log, prefixed with the module's name. `format` is printk's. */
@@ -25,6 +42,108 @@ __attribute__((format(printf, 1, 2))) void vtx_log(const char *format, ...);
 
 /** The same at error level: a refusal or a failure, in one sentence that says what to do. */
 __attribute__((format(printf, 1, 2))) void vtx_log_error(const char *format, ...);
+
+/* ---- common/kernel/memory.c ------------------------------------------------------------- */
+
+/** One page of 4096 bytes, filled with zeroes, whose physical address the processor may be
+ *  given; null if there is none. May sleep. Counts as a point that can fail (`fail_at`). */
+void *vtx_page_allocate(void);
+
+/** Gives a page back. Null is allowed and does nothing. */
+void vtx_page_free(void *page);
+
+/** The physical address of a page from vtx_page_allocate(). Allowed with interrupts off. */
+uint64_t vtx_page_physical(const void *page);
+
+/** `size` bytes filled with zeroes, for software only: they need not lie together physically.
+ *  Null if there is no memory. May sleep. Counts as a point that can fail (`fail_at`). */
+void *vtx_memory_allocate(size_t size);
+
+/** Gives memory of vtx_memory_allocate() back. Null is allowed and does nothing. */
+void vtx_memory_free(void *memory);
+
+/** True if this point, the next one in order, is the one that parameter `fail_at` chose: the
+ *  caller then behaves as if there were no memory. */
+bool vtx_fails_here(void);
+
+/** If `fail_at` was given and lies past the last point, says how many points there are. */
+void vtx_log_fault_points(void);
+
+/* ---- common/kernel/msr.c ---------------------------------------------------------------- */
+
+/** Reads a model-specific register that may not exist. Returns 0, or -EIO if RDMSR faulted.
+ *  Allowed with interrupts off. */
+int vtx_read_msr_safe(uint32_t msr, uint64_t *value);
+
+/* ---- common/kernel/cpus.c --------------------------------------------------------------- */
+
+/** The logical processor that runs the caller, as Linux numbers them. With interrupts on it may
+ *  be another one a moment later. Allowed with interrupts off. */
+unsigned int vtx_current_cpu(void);
+
+/** Runs `work(context)` on every online logical processor in turn, with interrupts off, and
+ *  after each one `then(cpu, context)` in the caller's own context, where printing is allowed.
+ *  Stops at the first `then` that returns non-zero, and returns that; otherwise 0.
+ *  No processor goes on- or offline meanwhile. */
+int vtx_visit_cpus(void (*work)(void *context), int (*then)(unsigned int cpu, void *context),
+		   void *context);
+
+/* ---- common/kernel/time.c --------------------------------------------------------------- */
+
+/** Milliseconds of wall time since some moment in the past. */
+uint64_t vtx_milliseconds(void);
+
+/** The frequency of the time-stamp counter, in kHz: its ticks in one millisecond. */
+uint32_t vtx_tsc_khz(void);
+
+/** Lets others run if they wait for this processor. */
+void vtx_give_way(void);
+
+/** True if the calling task has a signal pending: it should stop what it does and return. */
+bool vtx_interrupted(void);
+
+/* ---- common/kernel/files.c -------------------------------------------------------------- */
+
+/** A file being read: what it shows is printed into it. */
+struct vtx_table;
+
+/** Prints into a file that is being read. `format` is printk's. */
+__attribute__((format(printf, 2, 3))) void vtx_print(struct vtx_table *table,
+						     const char *format, ...);
+
+/** Makes /sys/kernel/debug/<module>/<name>, mode 0400. Each time somebody reads it, `show` is
+ *  called to print what it holds; it may be called again if the text proved long. If the kernel
+ *  runs without debugfs there is no file, and nothing else changes. */
+void vtx_file_create(const char *name, void (*show)(struct vtx_table *table));
+
+/** Removes all files of this module, after the last reader or writer has left. */
+void vtx_files_remove(void);
+
+/** Makes /sys/kernel/debug/<module>/<name>, mode 0200. One write of 1 to `limit` bytes calls
+ *  `run(bytes, size)` and returns what that returns (0 becomes the full size). An offset or an
+ *  empty write gives EINVAL, more than `limit` bytes EFBIG. A second writer waits for the first,
+ *  and can be killed while it waits (EINTR). */
+void vtx_program_file_create(const char *name, size_t limit,
+			     int (*run)(const void *bytes, size_t size));
+
+/* ---- common/kernel/threads.c ------------------------------------------------------------ */
+
+/** Starts one kernel thread on each online logical processor, and on each one that comes online
+ *  later. A thread first calls `begin(cpu)`, then `work(cpu)` again and again while
+ *  `has_work(cpu)` is true (which is called with preemption off); both only ever on that
+ *  processor. While the processor is offline its thread is parked.
+ *  Returns 0, -ENOMEM, or what Linux says. Counts as a point that can fail (`fail_at`). */
+int vtx_threads_start(void (*begin)(unsigned int cpu), bool (*has_work)(unsigned int cpu),
+		      void (*work)(unsigned int cpu));
+
+/** Stops all of them, each between two calls of `work`, and returns when they are gone. */
+void vtx_threads_stop(void);
+
+/** The number of logical processors that this machine can ever have: numbers are below it. */
+unsigned int vtx_cpu_limit(void);
+
+/** True if the logical processor is online now. */
+bool vtx_cpu_online(unsigned int cpu);
 
 #ifdef __cplusplus
 }

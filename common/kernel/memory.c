@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory, and making it fail on purpose.
+ *
+ * VMX structures are given to the processor by physical address, so they live in pages of the
+ * kernel's direct map: never on the stack, in the module's own data or in vmalloc space, whose
+ * physical addresses are not what simple arithmetic says.
+ */
+#include <asm/io.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/vmalloc.h>
+
+#include "kernel.h"
+
+static unsigned int fail_at;
+module_param(fail_at, uint, 0400);
+MODULE_PARM_DESC(fail_at, "the Nth allocation or thread creation fails, to test the way back (0: none)");
+
+static unsigned int points_passed;
+
+bool vtx_fails_here(void)
+{
+	return ++points_passed == fail_at;
+}
+
+void vtx_log_fault_points(void)
+{
+	if (fail_at > points_passed)
+		vtx_log("fail_at=%u: nothing failed, this load has %u points that can",
+			fail_at, points_passed);
+}
+
+void *vtx_page_allocate(void)
+{
+	return vtx_fails_here() ? NULL : (void *)get_zeroed_page(GFP_KERNEL);
+}
+
+void vtx_page_free(void *page)
+{
+	free_page((unsigned long)page);
+}
+
+uint64_t vtx_page_physical(const void *page)
+{
+	return virt_to_phys((void *)page);
+}
+
+void *vtx_memory_allocate(size_t size)
+{
+	return vtx_fails_here() ? NULL : vzalloc(size);
+}
+
+void vtx_memory_free(void *memory)
+{
+	vfree(memory);
+}
