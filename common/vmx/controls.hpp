@@ -156,18 +156,21 @@ template <Control C> struct ControlInfo {
     const char *identifier; ///< The enumerator here, "use_msr_bitmaps".
 };
 
-/// What there is to know of a control word, by its enumeration: the SDM's name of the word, and
-/// the table of its bits, lowest first, which can be walked with a range-for.
+/// What there is to know of a control word, by its enumeration: `name`, the SDM's name of the word,
+/// and `rows`, an array of ControlInfo, lowest bit first, to be walked with a range-for.
 template <Control C> struct ControlTable;
 
 #define VTX_CONTROL_ROW(name, bit, linux_name, sdm_name) {Type::name, sdm_name, #name},
 
+// clang-format off
 /// Pin-based VM-execution controls.
 template <> struct ControlTable<PinControl> {
-    using Type = PinControl;                                               ///< The bits.
-    static constexpr const char *name = "Pin-based VM-execution controls"; ///< The SDM's name.
+    /// The bits.
+    using Type = PinControl;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "Pin-based VM-execution controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_PIN_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -175,11 +178,12 @@ template <> struct ControlTable<PinControl> {
 
 /// Primary processor-based VM-execution controls.
 template <> struct ControlTable<PrimaryControl> {
-    using Type = PrimaryControl; ///< The bits.
-    /// The SDM's name.
+    /// The bits.
+    using Type = PrimaryControl;
+    /// The SDM's name of the word.
     static constexpr const char *name = "Primary processor-based VM-execution controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_PRIMARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -187,11 +191,12 @@ template <> struct ControlTable<PrimaryControl> {
 
 /// Secondary processor-based VM-execution controls.
 template <> struct ControlTable<SecondaryControl> {
-    using Type = SecondaryControl; ///< The bits.
-    /// The SDM's name.
+    /// The bits.
+    using Type = SecondaryControl;
+    /// The SDM's name of the word.
     static constexpr const char *name = "Secondary processor-based VM-execution controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_SECONDARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -199,11 +204,12 @@ template <> struct ControlTable<SecondaryControl> {
 
 /// Tertiary processor-based VM-execution controls.
 template <> struct ControlTable<TertiaryControl> {
-    using Type = TertiaryControl; ///< The bits.
-    /// The SDM's name.
+    /// The bits.
+    using Type = TertiaryControl;
+    /// The SDM's name of the word.
     static constexpr const char *name = "Tertiary processor-based VM-execution controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_TERTIARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -211,10 +217,12 @@ template <> struct ControlTable<TertiaryControl> {
 
 /// VM-exit controls; "primary VM-exit controls" in editions that know secondary ones.
 template <> struct ControlTable<ExitControl> {
-    using Type = ExitControl;                               ///< The bits.
-    static constexpr const char *name = "VM-exit controls"; ///< The SDM's name.
+    /// The bits.
+    using Type = ExitControl;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "VM-exit controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_EXIT_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -222,10 +230,12 @@ template <> struct ControlTable<ExitControl> {
 
 /// Secondary VM-exit controls.
 template <> struct ControlTable<SecondaryExitControl> {
-    using Type = SecondaryExitControl;                                ///< The bits.
-    static constexpr const char *name = "Secondary VM-exit controls"; ///< The SDM's name.
+    /// The bits.
+    using Type = SecondaryExitControl;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "Secondary VM-exit controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_SECONDARY_EXIT_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -233,10 +243,12 @@ template <> struct ControlTable<SecondaryExitControl> {
 
 /// VM-entry controls.
 template <> struct ControlTable<EntryControl> {
-    using Type = EntryControl;                               ///< The bits.
-    static constexpr const char *name = "VM-entry controls"; ///< The SDM's name.
+    /// The bits.
+    using Type = EntryControl;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "VM-entry controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_ENTRY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -244,25 +256,31 @@ template <> struct ControlTable<EntryControl> {
 
 /// VM-function controls.
 template <> struct ControlTable<VmFunction> {
-    using Type = VmFunction;                                    ///< The bits.
-    static constexpr const char *name = "VM-function controls"; ///< The SDM's name.
+    /// The bits.
+    using Type = VmFunction;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "VM-function controls";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_VM_FUNCTION VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
 };
 
-/// EPT and VPID capabilities.
+/// VPID and EPT capabilities.
 template <> struct ControlTable<EptVpidCapability> {
-    using Type = EptVpidCapability;                                  ///< The bits.
-    static constexpr const char *name = "VPID and EPT capabilities"; ///< The SDM's name.
+    /// The bits.
+    using Type = EptVpidCapability;
+    /// The SDM's name of the word.
+    static constexpr const char *name = "VPID and EPT capabilities";
+    /// The table, lowest bit first.
     static constexpr ControlInfo<Type> rows[] = {
-        ///< Lowest bit first.
 #define VTX_EPT_VPID_CAPABILITY VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
 };
+
+// clang-format on
 
 #undef VTX_CONTROL_ROW
 
