@@ -2,6 +2,7 @@
 """Debian's kernels under test: their exact names, header trees, and images (never installed)."""
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
@@ -101,3 +102,12 @@ def _download(name: str) -> Image:
     found = _extracted(name)
     assert found
     return found
+
+
+def module_file(kernel: str, name: str) -> bytes:
+    """One of Debian's own modules, such as kvm-intel, for a kernel that the lab boots."""
+    tree = image(kernel).modules
+    for path in tree.rglob(f"{name}.ko*"):
+        data = path.read_bytes()
+        return lzma.decompress(data) if path.suffix == ".xz" else data
+    raise LabError(f"Linux {kernel} has no module {name}.")

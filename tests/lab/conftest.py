@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest's side of guest.py: finds the boots that the selected tests need and starts them."""
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from guest import Case, Guest, Runner  # noqa: E402
+
+from lab.common import LabError  # noqa: E402
+
+RUNNER = pytest.StashKey[Runner]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked in_guest runs once a guest."""
+    mark = metafunc.definition.get_closest_marker("in_guest")
+    if mark and "guest" in metafunc.fixturenames:
+        metafunc.parametrize("guest", mark.kwargs["guests"], ids=Guest.id, scope="session")
+
+
+def _write(text: str) -> None:
+    """Prints a line at once, also while pytest captures what tests print."""
+    os.write(1, f"\n{text}".encode())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """After the selection: one boot for each guest that is left, tests in the boots' order."""
+    runner = session.config.stash[RUNNER] = Runner(_write)
+    cases = {item: runner.case_for(item) for item in items}
+    places = {boot.guest: place for place, boot in enumerate(runner.order())}
+    items.sort(key=lambda item: places[case.guest] if (case := cases[item]) else -1)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly and RUNNER in session.config.stash:
+        session.config.stash[RUNNER].start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUNNER in config.stash:
+        config.stash[RUNNER].stop()
+
+
+@pytest.fixture(scope="session")
+def guest(request: pytest.FixtureRequest) -> Guest:
+    """The emulated machine that the test's script runs on."""
+    return request.param
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, guest: Guest) -> Iterator[Case]:
+    """What the test's script did; waits for the boot. Fails the test if the machine died."""
+    found: Any = request.config.stash[RUNNER].case_for(request.node)
+    try:
+        found.done.result()
+    except LabError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield found

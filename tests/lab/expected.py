@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The files stepNN/expected/*.txt: what a step logs, without what differs from run to run.
+
+`log.txt` is the log of loading and unloading a step with no parameters on the default machine;
+`log.NAME=VALUE.txt` the same with a parameter. The book shows these files; `./lab test --accept`
+writes them from a real run.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: What varies, and what stands for it.
+_VARYING = (
+    (r"\b0xffff[0-9a-f]{12}\b", "0xffff…"),            # addresses in the kernel
+    (r"\b0x0*[1-9a-f][0-9a-f]{2,6}000\b", "0x…000"),   # physical addresses of pages
+    (r"\b(\d+\.\d+\.\d+)-\d+(-[\w-]*amd64)", r"\1-N\2"),   # 6.1.0-56-cloud-amd64
+    (r"\b(\d+\.\d+)\.\d+\+deb12(-[\w-]*amd64)", r"\1.N+deb12\2"),
+    (r"\(Debian [^)]*\)", "(Debian …)"),
+    (r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|ticks|cycles)\b", r"N \2"),
+    (r"\b\d{8,}\b", "N"),                                  # TSC values and other large counts
+)
+
+
+def normalised(line: str) -> str:
+    """A log line without addresses, times and versions that change."""
+    for pattern, word in _VARYING:
+        line = re.sub(pattern, word, line)
+    return line
+
+
+def shape(line: str) -> str:
+    """A log line without any number, to compare different kernels and CPU counts."""
+    line = re.sub(r"\d+\.\d+\S*amd64", "RELEASE", normalised(line))
+    line = re.sub(r"0x[0-9a-f…]+|\b[0-9a-f]{2,}h\b|\d+", "#", line)
+    return re.sub(r"\b(CPU|logical processor|time|page|exit)s\b", r"\1", line)
+
+
+def files(folder: Path) -> list[Path]:
+    """The expected logs of a step."""
+    return sorted((folder / "expected").glob("log*.txt"))
+
+
+def parameters(path: Path) -> list[str]:
+    """The module parameters that an expected log's name tells."""
+    return [word for word in path.stem.split(".")[1:] if "=" in word]
