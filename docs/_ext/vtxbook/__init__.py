@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the book needs beyond Sphinx: SDM citations, listings, step differences, generated tables."""
+from __future__ import annotations
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from . import api, details, facts, listing, sdm, stepdiff, tables
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx: registers all directives and roles."""
+    for part in (sdm, listing, stepdiff, details, facts, tables, api):
+        part.setup(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where things lie: the checkout, the build folder, the steps and their files."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs"
+BUILD = Path(os.environ.get("VTX_DOCS_BUILD", ROOT / "build" / "docs"))
+RESULTS = ROOT / "build" / "results"
+
+#: Files of a step that a reader of the code reads. README.md and expected/ are text about it.
+CODE = {".c", ".h", ".cpp", ".hpp", ".S", ".def", ".mk", ".lds"}
+NAMES = {"Kbuild", "Makefile"}
+
+LANGUAGES = {".c": "c", ".h": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".def": "cpp", ".S": "gas",
+             ".mk": "make", ".py": "python", ".txt": "text", ".toml": "toml", ".cmake": "cmake"}
+
+
+def steps() -> list[Path]:
+    """The folders of the steps, in order."""
+    return sorted(p for p in ROOT.glob("step[0-9][0-9]-*") if p.is_dir())
+
+
+def step(number: str) -> Path:
+    """The folder of a step by its two digits."""
+    for folder in steps():
+        if folder.name[4:6] == number:
+            return folder
+    raise ValueError(f"there is no step {number}")
+
+
+def code_files(folder: Path) -> list[Path]:
+    """The source files of a step, by name; what kbuild leaves there is not among them."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_code(p))
+
+
+def is_code(path: Path) -> bool:
+    """True for a source file, false for what a build made and for text."""
+    return (path.suffix in CODE or path.name in NAMES) and not path.name.endswith(".mod.c") \
+        and not path.name.startswith(".")
+
+
+def language(path: Path) -> str:
+    """The name of the Pygments lexer for a file."""
+    if path.name in NAMES:
+        return "make"
+    return LANGUAGES.get(path.suffix, "text")
+
+
+def sources() -> list[Path]:
+    """Every source file whose comments the book shows: common/ and the steps."""
+    common = [p for p in (ROOT / "common").rglob("*") if p.is_file() and is_code(p)]
+    return sorted(common) + [p for folder in steps() for p in code_files(folder)]
+
+
+def pages() -> list[Path]:
+    """The book's pages, as written."""
+    return sorted(DOCS.rglob("*.rst"))

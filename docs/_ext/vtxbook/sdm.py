@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Citing the SDM: `:sdm:` in the book, `\\sdm{}` in comments, and the tables of both directions.
+
+docs/sdm.toml has a row for each key that is used somewhere, and for no other; both are checked.
+"""
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.nodes import make_refnode
+
+from . import paths
+
+PAGE = "reference/sdm"
+IN_CODE = re.compile(r"\\sdm\{([^}]*)\}")
+IN_PAGE = re.compile(r":sdm:`([^`]*)`")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A place in the pinned edition."""
+
+    key: str
+    volume: str
+    number: str
+    title: str
+    kind: str
+
+    def place(self) -> str:
+        """Volume and number, as in "volume 3C, section 24.11.5"."""
+        number = self.number.split(":")[0]
+        word = {"table": "table", "figure": "figure", "chapter": "chapter"}.get(self.kind, "section")
+        if self.key.startswith("appendix-"):
+            word = "appendix"
+        if ":" in self.number and "." not in number:
+            word = "chapter"
+        return f"volume {self.volume}, {word} {number}"
+
+    def sort_key(self) -> tuple[Any, ...]:
+        """Volume, then chapter, then sections, tables, figures, each by number."""
+        parts = re.split(r"[.:-]", self.number)
+        order = {"chapter": 0, "section": 1, "table": 2, "figure": 3}.get(self.kind, 1)
+        return (self.volume, (not parts[0].isdigit(), parts[0].zfill(4)), order,
+                [p.zfill(4) for p in parts[1:]])
+
+
+@lru_cache
+def load() -> tuple[dict[str, str], dict[str, Section]]:
+    """The edition, and every section by its key."""
+    data = tomllib.loads((paths.DOCS / "sdm.toml").read_text(encoding="utf-8"))
+    rows = {key: Section(key, **row) for key, row in data["sections"].items()}
+    return data["edition"], rows
+
+
+@lru_cache
+def uses() -> dict[str, list[Path]]:
+    """For each key, the files that cite it, each once."""
+    found: dict[str, list[Path]] = {}
+    for files, pattern in ((paths.sources(), IN_CODE), (paths.pages(), IN_PAGE)):
+        for file in files:
+            for key in pattern.findall(file.read_text(encoding="utf-8")):
+                if file not in found.setdefault(key, []):
+                    found[key].append(file)
+    return found
+
+
+def check(_: Sphinx) -> None:
+    """Unknown and unused keys are warnings, which fail the build."""
+    known, used = load()[1], uses()
+    for key in sorted(used.keys() - known.keys()):
+        files = ", ".join(str(f.relative_to(paths.ROOT)) for f in used[key])
+        log.warning("SDM key %r is not in docs/sdm.toml (used in %s)", key, files)
+    for key in sorted(known.keys() - used.keys()):
+        log.warning("SDM key %r in docs/sdm.toml is used nowhere: take it out", key)
+
+
+class SdmRole(SphinxRole):
+    """`:sdm:`vmxon-region`` prints the title, the volume and the number, as a link to the table."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        section = load()[1].get(self.text)
+        if section is None:
+            message = self.inliner.reporter.warning(f"unknown SDM key {self.text!r}",
+                                                    line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        inside = nodes.inline("", "", nodes.emphasis("", section.title),
+                              nodes.Text(f" (SDM {section.place()})"), classes=["sdm"])
+        node = addnodes.pending_xref("", inside, refdomain="", reftype="sdm", reftarget=section.key,
+                                     refexplicit=True, refwarn=True)
+        node["refdoc"] = self.env.docname
+        return [node], []
+
+
+def resolve(app: Sphinx, env: Any, node: addnodes.pending_xref,
+            content: nodes.Element) -> nodes.Element | None:
+    """Links a citation to its row of the table."""
+    if node.get("reftype") != "sdm":
+        return None
+    return make_refnode(app.builder, node["refdoc"], PAGE, "sdm-" + node["reftarget"], content)
+
+
+def table(headings: list[str], widths: list[int], rows: list[list[nodes.Node]],
+          classes: list[str]) -> nodes.table:
+    """A table of already made cells."""
+    group = nodes.tgroup(cols=len(headings))
+    for width in widths:
+        group += nodes.colspec(colwidth=width)
+    head = nodes.row()
+    for text in headings:
+        head += nodes.entry("", nodes.paragraph("", text))
+    body = nodes.tbody()
+    for cells in rows:
+        row = nodes.row()
+        for cell in cells:
+            row += nodes.entry("", cell)
+        body += row
+    group += [nodes.thead("", head), body]
+    return nodes.table("", group, classes=classes)
+
+
+def page_link(env: Any, page: Path) -> nodes.Node:
+    """A link to a page of the book, by its title."""
+    name = page.relative_to(paths.DOCS).with_suffix("").as_posix()
+    node = addnodes.pending_xref("", nodes.inline("", name), refdomain="std", reftype="doc",
+                                 reftarget="/" + name, refexplicit=False, refwarn=True)
+    node["refdoc"] = env.docname
+    return node
+
+
+def listed(items: list[nodes.Node]) -> nodes.paragraph:
+    """Items in one paragraph, with commas between them."""
+    paragraph = nodes.paragraph()
+    for number, item in enumerate(items):
+        if number:
+            paragraph += nodes.Text(", ")
+        paragraph += item
+    return paragraph
+
+
+def file_name(path: Path) -> nodes.literal:
+    """A file's name as code."""
+    return nodes.literal("", path.relative_to(paths.ROOT).as_posix())
+
+
+class SdmTable(SphinxDirective):
+    """`.. sdm-table::` every cited section with the pages and files that cite it."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        used = uses()
+        rows = []
+        for section in sorted(load()[1].values(), key=Section.sort_key):
+            files = used.get(section.key, [])
+            where: list[nodes.Node] = [page_link(self.env, f) for f in files if f.suffix == ".rst"]
+            where += [file_name(f) for f in files if f.suffix != ".rst" and not _is_copy(f)]
+            title = nodes.paragraph("", "", nodes.inline("", section.title,
+                                                         ids=["sdm-" + section.key]))
+            rows.append([title, nodes.paragraph("", section.place()), listed(where)])
+        return [table(["Title", "Place", "Where we use it"], [35, 20, 45], rows, ["sdm-table"])]
+
+
+def _is_copy(file: Path) -> bool:
+    """True for a step's file that the step took over from the one before."""
+    from .stepdiff import own_files
+    return file.parent in paths.steps() and file not in own_files(file.parent)
+
+
+class SdmReading(SphinxDirective):
+    """`.. sdm-reading:: 02` what a step's own new files and its chapter cite: what to read."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        from .stepdiff import own_files
+        folder = paths.step(self.arguments[0])
+        mine = set(own_files(folder)) | set(paths.DOCS.glob(f"steps/{self.arguments[0]}-*.rst"))
+        keys = [key for key, files in uses().items() if mine & set(files)]
+        items = nodes.bullet_list()
+        for section in sorted((load()[1][k] for k in keys if k in load()[1]), key=Section.sort_key):
+            inside = nodes.inline("", section.title)
+            link = addnodes.pending_xref("", inside, refdomain="", reftype="sdm",
+                                         reftarget=section.key, refexplicit=True, refwarn=True)
+            link["refdoc"] = self.env.docname
+            items += nodes.list_item("", nodes.paragraph("", "", link,
+                                                         nodes.Text(": " + section.place())))
+        return [items] if len(items) else [nodes.paragraph("", "Nothing.")]
+
+
+class SdmEdition(SphinxRole):
+    """`:sdm-edition:`number`` the pinned edition's number or date, from docs/sdm.toml."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        return [nodes.Text(load()[0][self.text])], []
+
+
+def setup(app: Sphinx) -> None:
+    """Registers the roles, the directives and the check."""
+    app.add_role("sdm", SdmRole())
+    app.add_role("sdm-edition", SdmEdition())
+    app.add_directive("sdm-table", SdmTable)
+    app.add_directive("sdm-reading", SdmReading)
+    app.connect("builder-inited", check)
+    app.connect("missing-reference", resolve)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What Doxygen reads of a source file: the file with its .def tables written out.
+
+    #define VTX_MSR(name, number, linux_name, sdm_name) name = number,
+    #include "x86/msr.def"
+
+becomes one documented enumerator a row; tables of initialisers and of assertions become nothing.
+What needs no words is dropped: functions that are only forbidden or defaulted, operators of one
+line, deduction guides, and declarations repeated from kernel.h.
+"""
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+COMMON = Path(__file__).resolve().parents[1] / "common"
+MACRO = re.compile(r"#define (VTX_\w+)\(([^)]*)\)\s*(.*)$", re.DOTALL)
+ALIAS = re.compile(r"#define (VTX_\w+) (VTX_\w+)\s*$")
+INCLUDE = re.compile(r'#include "((?:\w+/)?\w+\.def)"')
+TRIVIAL = re.compile(r"^\s*(?:friend |constexpr |explicit )*[\w:~<>&, ()*\[\]=]*\)"
+                     r" *(?:const |noexcept )*= (?:delete|default);\s*$")
+OBVIOUS = re.compile(r'^\s*(?:template <.*> )?(?:friend |constexpr |explicit |\w+[&*]? )*(?:'
+                     r'operator(?:\(\)|[^\w(]+|\s+\w+)\(.*(?:;|\})$|\w+\(.*\) -> \w+<.*>;$)'
+                     r'|^extern "C" .*;$')
+PLACEHOLDER = re.compile(r"<(\w+)>")
+Macro = tuple[list[str], str]
+
+
+def arguments(text: str) -> list[str]:
+    """Splits the arguments of a macro call, minding strings."""
+    found = re.findall(r'\s*("(?:[^"\\]|\\.)*"|[^,"]*)\s*(?:,|$)', text)
+    return [part.strip() for part in found][:-1]
+
+
+def rows(table: Path, macro: str) -> list[tuple[list[str], bool]]:
+    """The calls of a macro in a table; true for those of its _NEW form, without a Linux name."""
+    result = []
+    for line in table.read_text(encoding="utf-8").splitlines():
+        found = re.match(rf"\s*{macro}(_NEW)?\s*\((.*)\)\s*(?://.*)?$", line)
+        if found:
+            result.append((arguments(found.group(2)), bool(found.group(1))))
+    return result
+
+
+def expand(name: str, macro: Macro, table: Path) -> list[str]:
+    """The lines that a table's rows become, each with the SDM's words as its comment."""
+    parameters, body = macro
+    if body.startswith(("{", "static_assert")):
+        return []
+    lines = []
+    for values, is_new in rows(table, name):
+        names = [p for p in parameters if not (is_new and p == "linux_name")]
+        named = dict(zip(names, values))
+        text = re.sub(r"\w+", lambda m: named.get(m.group(0), m.group(0)), body)
+        words = values[-1].strip('"').replace("#", "\\#")
+        lines.append(f"    {text} ///< {words}")
+    return lines
+
+
+def logical_lines(text: str) -> list[str]:
+    """Lines, with those that end in a backslash joined."""
+    return re.sub(r"[ \t]*\\\n[ \t]*", " ", text).splitlines()
+
+
+def expanded(text: str) -> str:
+    """A source text as Doxygen shall see it."""
+    result: list[str] = []
+    macros: dict[str, Macro] = {}
+    pending: list[str] = []
+    for line in logical_lines(text):
+        macro, alias, include = MACRO.match(line), ALIAS.match(line), INCLUDE.match(line)
+        if macro:
+            macros[macro.group(1)] = ([p.strip() for p in macro.group(2).split(",")],
+                                      macro.group(3).strip())
+            pending.append(macro.group(1))
+        elif alias and alias.group(2) in macros:
+            macros[alias.group(1)] = macros[alias.group(2)]
+            pending.append(alias.group(1))
+        elif include:
+            for name in pending:
+                result += expand(name, macros[name], COMMON / include.group(1))
+            pending = []
+        elif TRIVIAL.match(line) or OBVIOUS.match(line) or line.startswith("#undef VTX_"):
+            continue
+        elif re.match(r"\s*friend constexpr bool operator==\(", line):
+            result += ["    /// True if all members are equal.", line]
+        elif re.match(r"\s*(?:/?\*\*? |///)", line):
+            result.append(PLACEHOLDER.sub(r"\\<\1\\>", line))
+        else:
+            result.append(line)
+    return "\n".join(result) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(expanded(Path(sys.argv[1]).read_text(encoding="utf-8")))
