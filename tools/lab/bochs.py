@@ -2,6 +2,7 @@
 """Runs the emulated PC: writes Bochs's configuration, starts it, watches it, says how it ended."""
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -12,7 +13,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from . import image, kernels, proc
 from .common import BUILD, LabError, UsageError, shown
@@ -42,7 +43,7 @@ ONLY_6_12 = ("corei7_icelake_u", "tigerlake")
 UNUSABLE = ("pentium", "pentium_mmx", "amd_k6_2_chomper", "p2_klamath", "p3_katmai",
             "p4_willamette", "core_duo_t2400_yonah", "phenom_8650_toliman", "ryzen")
 
-SERIAL_LIMIT = 64 << 20  # bytes that any file written by Bochs may reach
+FILE_LIMIT = 64 << 20  # bytes that any file written by Bochs may reach
 TROUBLE = re.compile(r"Kernel panic|\bBUG:|\bOops\b|general protection fault|WARNING:|Call Trace"
                      r"|unable to handle|soft lockup|rcu: INFO")
 
@@ -172,45 +173,58 @@ class Boot:
         several times a second.
         """
         started = time.monotonic()
-        screen, terminal = pty.openpty()
         watch = _Watch(self, on_console, on_result)
         outcome = None
+        with self.emulator() as (child, screen):
+            while outcome is None:
+                drain(screen)
+                tick()
+                ended = child.poll() is not None
+                watch.poll()
+                outcome = watch.verdict()
+                if ended:
+                    outcome = outcome or self.ending(child.returncode)
+                elif time.monotonic() - started > limit:
+                    outcome = Outcome("timeout", f"it was not done after {limit:.0f} s")
+                elif time.monotonic() - watch.heard > silence:
+                    outcome = Outcome("timeout", f"it printed nothing for {silence:.0f} s"
+                                      + (f" after: {watch.last}" if watch.last else ""))
+        outcome.seconds = time.monotonic() - started
+        outcome.trouble = watch.trouble
+        if outcome.good:
+            self.forget_cd()
+        return outcome
+
+    @contextlib.contextmanager
+    def emulator(self) -> Iterator[tuple[subprocess.Popen[Any], int]]:
+        """Bochs for the length of a with block, and the descriptor on which it draws its screen.
+
+        The screen is a terminal of our own, which must be drained (drain()).
+        """
+        screen, terminal = pty.openpty()
         try:
             with proc.running(["bochs", "-q", "-f", "bochsrc", "-rc", "debugger"],
-                              death_signal="KILL", file_size=SERIAL_LIMIT, cwd=self.folder,
+                              death_signal="KILL", file_size=FILE_LIMIT, cwd=self.folder,
                               stdin=terminal, stdout=terminal, stderr=terminal,
                               env={**os.environ, "TERM": "vt100", "LINES": "30",
                                    "COLUMNS": "90"}) as child:
                 os.close(terminal)
                 terminal = -1
-                while outcome is None:
-                    _drain(screen)
-                    tick()
-                    ended = child.poll() is not None
-                    watch.poll()
-                    outcome = watch.verdict()
-                    if ended:
-                        outcome = outcome or self._ending(child.returncode, watch)
-                    elif time.monotonic() - started > limit:
-                        outcome = Outcome("timeout", f"it was not done after {limit:.0f} s")
-                    elif time.monotonic() - watch.heard > silence:
-                        outcome = Outcome("timeout", f"it printed nothing for {silence:.0f} s"
-                                          + (f" after: {watch.last}" if watch.last else ""))
+                yield child, screen
         finally:
             os.close(screen)
             if terminal >= 0:
                 os.close(terminal)
-        outcome.seconds = time.monotonic() - started
-        outcome.trouble = watch.trouble
-        if outcome.good:
-            self.iso.unlink(missing_ok=True)
-            shutil.rmtree(self.folder / "cd", ignore_errors=True)
-        return outcome
 
-    def _ending(self, status: int, watch: "_Watch") -> Outcome:
-        """Why Bochs has ended, by the end of its own log."""
+    def forget_cd(self) -> None:
+        """Removes what is only of use to look into a failure."""
+        self.iso.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "cd", ignore_errors=True)
+
+    def ending(self, status: int) -> Outcome:
+        """Why Bochs has ended, by its exit status and the end of its own log."""
         if status == -signal.SIGXFSZ:
-            return Outcome("log size", f"a log grew past {SERIAL_LIMIT >> 20} MiB (a fault loop?)")
+            return Outcome("log size", f"a log grew past {FILE_LIMIT >> 20} MiB (a fault loop?)")
         tail = _tail(self.log)
         if "ACPI control: soft power off" in tail:
             return Outcome("off", "it switched itself off")
@@ -297,7 +311,7 @@ def without_time(line: str) -> str:
     return re.sub(r"^\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? ?", "", line)
 
 
-def _drain(descriptor: int, wait: float = 0.1) -> None:
+def drain(descriptor: int, wait: float = 0.1) -> None:
     """Throws away what Bochs draws on its screen, so that it never waits for a reader."""
     if not select.select([descriptor], [], [], wait)[0]:
         return

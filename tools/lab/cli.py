@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from . import bochs, build, kernels, proc, run, ui
+from . import bochs, build, kernels, proc, run, shell, ui
 from .common import LabError, choose_steps
 
 EPILOG = """\
@@ -44,6 +44,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--verbose", action="store_true", help="show the kernel's other lines, too")
     one.set_defaults(call=lambda args: run.run(choose_steps(args.steps), _chosen_machine(args),
                                                args.param, args.yes, args.verbose))
+
+    one = command("shell", "boot to a shell on this terminal, with all modules at hand", """\
+  ./lab shell                        Ctrl-] or `poweroff -f` leaves
+  ./lab shell --cpu skylake --cpus 2
+  ./lab shell --file guest.bin       puts a file of yours into /root
+""")
+    _machine(one)
+    one.add_argument("--file", action="append", default=[], metavar="FILE",
+                     help="put a file into the guest's /root (may be repeated)")
+    one.set_defaults(call=lambda args: shell.run(_chosen_machine(args), args.file, args.yes))
 
     one = command("build", "build the steps' modules in build/kbuild/", """\
   ./lab build                        all steps for Linux 6.1
