@@ -66,7 +66,8 @@ void vtx_memory_free(void *memory);
  *  caller then behaves as if there were no memory. */
 bool vtx_fails_here(void);
 
-/** If `fail_at` was given and lies past the last point, says how many points there are. */
+/** The load is done: if `fail_at` was given and lay past the last point, says how many points
+ *  there were. From now on nothing fails on purpose. */
 void vtx_log_fault_points(void);
 
 /* ---- common/kernel/msr.c ---------------------------------------------------------------- */
@@ -102,6 +103,14 @@ void vtx_give_way(void);
 /** True if the calling task has a signal pending: it should stop what it does and return. */
 bool vtx_interrupted(void);
 
+/* ---- common/kernel/lock.c --------------------------------------------------------------- */
+
+/** Waits until nobody else of this module is between these two calls. May sleep. */
+void vtx_lock(void);
+
+/** Lets the next one in. */
+void vtx_unlock(void);
+
 /* ---- common/kernel/files.c -------------------------------------------------------------- */
 
 /** A file being read: what it shows is printed into it. */
@@ -118,6 +127,8 @@ void vtx_file_create(const char *name, void (*show)(struct vtx_table *table));
 
 /** Removes all files of this module, after the last reader or writer has left. */
 void vtx_files_remove(void);
+
+/* ---- common/kernel/program_file.c -------------------------------------------------------- */
 
 /** Makes /sys/kernel/debug/<module>/<name>, mode 0200. One write of 1 to `limit` bytes calls
  *  `run(bytes, size)` and returns what that returns (0 becomes the full size). An offset or an

@@ -75,6 +75,9 @@ public:
     /// unloaded (a static Box would need a static destructor, which modules do not run).
     T* release() { return std::exchange(object_, nullptr); }
 
+    /// Exchanges the objects of two boxes.
+    void swap(Box& other) { std::swap(object_, other.object_); }
+
     T& operator*() const { return *object_; }
     T* operator->() const { return object_; }
     explicit operator bool() const { return object_ != nullptr; }

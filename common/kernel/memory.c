@@ -30,6 +30,7 @@ void vtx_log_fault_points(void)
 	if (fail_at > points_passed)
 		vtx_log("fail_at=%u: nothing failed, this load has %u points that can",
 			fail_at, points_passed);
+	fail_at = 0;
 }
 
 void *vtx_page_allocate(void)

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Step 05: guests that live: their VM exits are handled, and they go on.
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "guest.hpp"
+#include "kernel.h"
+#include "page.hpp"
+#include "run.hpp"
+#include "scope.hpp"
+#include "step.h"
+#include "trace.hpp"
+#include "vmx_check.hpp"
+
+using namespace vtx;
+
+/// In guests.S.
+extern "C" const std::byte hello_guest[], hello_guest_end[], tour_guest[], tour_guest_end[];
+
+namespace {
+
+using ull = unsigned long long;
+
+/// What stays from insmod to rmmod: the machine that all guests run on, one after the other, and
+/// two traces: one being written, and that of the last finished run, which is shown.
+struct Step {
+    Machine machine;
+    Box<Trace> running, finished;
+};
+
+constinit Step* loaded = nullptr;
+
+// [run]
+/// Runs a program to its end: from scope to scope, with the host at work in between. Returns 0
+/// if it ended with status 0, else a negative errno, after a sentence in the log.
+int run_guest(Step& step, Guest& guest, RunCounts& counts)
+{
+    const std::uint64_t begin = vtx_milliseconds();
+
+    step.running->begin(trace);
+    while (guest.ending == Ending::none) {
+        run_scope(step.machine, guest, counts, [&](CurrentVmcs& vmcs, ExitReason reason) {
+            step.running->record(vmcs, reason);
+        });
+        guest.output.log(false);
+        vtx_give_way();
+        if (guest.ending != Ending::none)
+            break;
+        if (vtx_interrupted())
+            guest.end(Ending::interrupted);
+        else if (vtx_milliseconds() - begin >= limit_ms)
+            guest.end(Ending::time_limit);
+    }
+    guest.output.log(true);
+
+    vtx_lock();
+    step.running.swap(step.finished);
+    vtx_unlock();
+    return guest.tell_ending();
+}
+// [run]
+
+/// Gives a program memory and runs it. Returns as run_guest(), or -ENOMEM.
+int run_program(Step& step, const std::byte* program, std::size_t size, RunCounts& counts)
+{
+    Box<Guest> guest;
+    if (!guest.allocate() || !guest->memory.allocate()) {
+        vtx_log_error("no memory for the guest");
+        return -VTX_ENOMEM;
+    }
+    guest->memory.load(program, size);
+    return run_guest(step, *guest, counts);
+}
+
+/// Runs a guest that comes with the step, and tells how it went.
+int demonstrate(Step& step, const char* name, const std::byte* begin, const std::byte* end)
+{
+    const auto size = static_cast<std::size_t>(end - begin);
+    RunCounts counts;
+
+    vtx_log("guest \"%s\": %zu bytes at address 0x1000", name, size);
+    const int error = run_program(step, begin, size, counts);
+    if (error == 0)
+        vtx_log("it ended with status 0 after %llu VM exits: %llu VMLAUNCH, %llu VMRESUME",
+                static_cast<ull>(step.finished->exits()), static_cast<ull>(counts.launches),
+                static_cast<ull>(counts.resumes));
+    return error;
+}
+
+/// The file `guest`: one write is one run. Writers come one after the other.
+int run_written(const void* bytes, std::size_t size)
+{
+    RunCounts counts;
+    return run_program(*loaded, static_cast<const std::byte*>(bytes), size, counts);
+}
+
+/// The file `exits`.
+void show_exits(vtx_table* table)
+{
+    vtx_lock();
+    loaded->finished->show(table);
+    vtx_unlock();
+}
+
+}  // namespace
+
+int step_start()
+{
+    if (const int error = refuse_without_vmx(check_vmx()))
+        return error;
+
+    Box<Step> step;
+    if (!step.allocate() || !step->running.allocate() || !step->finished.allocate()) {
+        vtx_log_error("no memory for the step's data");
+        return -VTX_ENOMEM;
+    }
+    if (const int error = step->machine.prepare())
+        return error;
+    if (const int error = demonstrate(*step, "hello", hello_guest, hello_guest_end))
+        return error;
+    if (const int error = demonstrate(*step, "tour", tour_guest, tour_guest_end))
+        return error;
+
+    loaded = step.release();
+    vtx_program_file_create("guest", 32 * 1024, run_written);
+    vtx_file_create("exits", show_exits);
+    vtx_log("write a program to /sys/kernel/debug/step05_exits/guest to run it; see exits there");
+    vtx_log_fault_points();
+    return 0;
+}
+
+void step_stop()
+{
+    vtx_files_remove();
+    Box<Step>{loaded}.reset();
+    vtx_log("unloaded: no guest is running, and nothing is left");
+}
