@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import signal
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable
 
-from . import bochs, build, kernels, proc, run, shell, ui
-from .common import LabError, choose_steps
+from . import (bochs, build, check, clean, compile_commands, container, kernels, packages, proc,
+               run, shell, steps, test, ui)
+from .common import LabError, UsageError, choose_steps
+
+Arguments = argparse.Namespace
+Parser = argparse.ArgumentParser
 
 EPILOG = """\
 Start with:
@@ -16,85 +22,193 @@ Start with:
   ./lab run 04        one step
   ./lab shell         a shell in the emulated PC, with all modules at hand
   ./lab check         what this machine can do
+Each command has its own --help, with examples.
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="./lab", description="Builds VtxTutorial's steps and runs them in an emulated PC.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+class _Commands:
+    """Collects the commands: a summary, examples, and what carries each out."""
 
-    def command(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
+    def __init__(self, parser: Parser) -> None:
+        self._commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def add(self, name: str, summary: str, examples: str, call: Callable[[Arguments], int],
+            debian: bool = True) -> Parser:
+        """A new command; `debian` if it needs Debian 12's packages."""
+        parser = self._commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + ".",
             epilog="Examples:\n" + examples,
             formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.set_defaults(call=call, debian=debian)
+        if debian:
+            parser.add_argument("--yes", "-y", action="store_true",
+                                help="do not ask before installing what is missing")
+        return parser
 
-    one = command("run", "build, boot, load and unload the steps, showing their logs", """\
+
+def _parser() -> Parser:
+    parser = argparse.ArgumentParser(
+        prog="./lab", description="Builds VtxTutorial's steps and runs them in an emulated PC.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = _Commands(parser)
+    _add_guest_commands(commands)
+    _add_step_commands(commands)
+    _add_house_commands(commands)
+    return parser
+
+
+def _add_guest_commands(commands: _Commands) -> None:
+    one = commands.add("run", "build, boot, load and unload the steps, showing their logs", """\
   ./lab run                          all steps, Linux 6.1 on a Haswell
   ./lab run 01 --cpu penryn          one step on a CPU of 2008
   ./lab run 04 --param spoil=host    with a module parameter
   ./lab run --kernel 6.12 --cpus 2
-""")
-    _steps(one)
-    _machine(one)
+""", lambda args: run.run(choose_steps(args.steps), _machine(args), args.param, args.yes,
+                          args.verbose))
+    _take_steps(one)
+    _take_machine(one)
     one.add_argument("--param", action="append", default=[], metavar='"NAME=VALUE …"',
                      help="module parameters, given to each chosen step's insmod")
     one.add_argument("--verbose", action="store_true", help="show the kernel's other lines, too")
-    one.set_defaults(call=lambda args: run.run(choose_steps(args.steps), _chosen_machine(args),
-                                               args.param, args.yes, args.verbose))
 
-    one = command("shell", "boot to a shell on this terminal, with all modules at hand", """\
+    one = commands.add("shell", "boot to a shell on this terminal, with all modules at hand", """\
   ./lab shell                        Ctrl-] or `poweroff -f` leaves
   ./lab shell --cpu skylake --cpus 2
   ./lab shell --file guest.bin       puts a file of yours into /root
-""")
-    _machine(one)
+""", lambda args: shell.run(_machine(args), args.file, args.yes))
+    _take_machine(one)
     one.add_argument("--file", action="append", default=[], metavar="FILE",
                      help="put a file into the guest's /root (may be repeated)")
-    one.set_defaults(call=lambda args: shell.run(_chosen_machine(args), args.file, args.yes))
 
-    one = command("build", "build the steps' modules in build/kbuild/", """\
+    one = commands.add("test", "run every test, and close with one count", """\
+  ./lab test                         all of them
+  ./lab test -k vmxon                those whose name holds a word
+  ./lab test -k "step04 and not 6.12"
+  ./lab test --accept                write stepNN/expected/ anew from a real run
+""", lambda args: test.run(args.k, args.accept, args.yes))
+    one.add_argument("-k", default="", metavar="EXPR", help="only tests that match (as in pytest)")
+    one.add_argument("--accept", action="store_true",
+                     help="take what the steps log now as what is expected")
+
+
+def _add_step_commands(commands: _Commands) -> None:
+    one = commands.add("build", "build the steps' modules in build/kbuild/", """\
   ./lab build                        all steps for Linux 6.1
   ./lab build 03 04 --kernel 6.12-generic
-""")
-    _steps(one)
-    one.add_argument("--kernel", default=kernels.DEFAULT, metavar="|".join(kernels.ALL))
-    _yes(one)
-    one.set_defaults(call=_build)
-    return parser
+""", _build)
+    _take_steps(one)
+    _take_kernel(one, kernels.ALL)
+
+    one = commands.add("diff", "show what a step changes", """\
+  ./lab diff 04 05                   every lesson file that differs
+  ./lab diff 04 05 --stat            only their names
+  ./lab diff 04 05 step.cpp
+""", lambda args: steps.diff(*choose_steps([args.old]), *choose_steps([args.new]), args.files,
+                             args.all, args.stat), debian=False)
+    one.add_argument("old", metavar="NN")
+    one.add_argument("new", metavar="MM")
+    one.add_argument("files", nargs="*", metavar="FILE")
+    one.add_argument("--stat", action="store_true", help="names only")
+    one.add_argument("--all", action="store_true", help="README.md and expected/, too")
+
+    one = commands.add("sync", "carry an edit forward to the steps whose README says `as in NN`", """\
+  ./lab sync --dry-run               says what it would copy
+  ./lab sync
+""", lambda args: steps.sync(args.dry_run), debian=False)
+    one.add_argument("--dry-run", action="store_true", help="change nothing")
+
+    one = commands.add("copy", "make a free-standing copy of a step, common/ included", """\
+  ./lab copy 05 ~/my-hypervisor      then: make -C ~/my-hypervisor
+""", lambda args: steps.copy(choose_steps([args.step])[0], Path(args.folder)), debian=False)
+    one.add_argument("step", metavar="NN")
+    one.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
+
+    one = commands.add("compile-commands", "write compile_commands.json, for clangd", """\
+  ./lab compile-commands             then open a step's file in an editor with clangd
+""", lambda args: compile_commands.run(args.kernel, args.yes))
+    _take_kernel(one, kernels.ALL)
 
 
-def _steps(parser: argparse.ArgumentParser) -> None:
+def _add_house_commands(commands: _Commands) -> None:
+    commands.add("check", "say what this machine can do, without changing anything", """\
+  ./lab check
+""", lambda args: check.run(), debian=False)
+
+    one = commands.add("setup", "install what is missing (run and test do it by themselves)", """\
+  ./lab setup                        all that any command needs
+  ./lab setup build lab              what ./lab run needs
+  ./lab setup --print                only the apt line for what is missing
+""", _setup)
+    one.add_argument("groups", nargs="*", metavar="GROUP",
+                     help=f"of {', '.join(packages.GROUPS)} (default: all)")
+    one.add_argument("--print", action="store_true", help="install nothing")
+
+    one = commands.add("docs", "build the book", """\
+  ./lab docs
+""", _docs)
+    one.add_argument("arguments", nargs="*", metavar="ARG", help="given to the book's own build")
+
+    one = commands.add("clean", "remove what was built", """\
+  ./lab clean                        keeps the downloaded kernels
+  ./lab clean --all
+""", lambda args: clean.run(args.all), debian=False)
+    one.add_argument("--all", action="store_true", help="the downloads, too")
+
+
+def _take_steps(parser: Parser) -> None:
     parser.add_argument("steps", nargs="*", metavar="NN", help="steps, such as 04 (default: all)")
 
 
-def _yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", "-y", action="store_true",
-                        help="do not ask before installing what is missing")
+def _take_kernel(parser: Parser, known: tuple[str, ...]) -> None:
+    parser.add_argument("--kernel", default=kernels.DEFAULT, metavar="|".join(known),
+                        help=f"Debian kernel (default: {kernels.DEFAULT})")
 
 
-def _machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kernel", default=kernels.DEFAULT, metavar="|".join(kernels.BOOTABLE),
-                        help=f"Debian kernel to boot (default: {kernels.DEFAULT})")
+def _take_machine(parser: Parser) -> None:
+    _take_kernel(parser, kernels.BOOTABLE)
     parser.add_argument("--cpu", default=bochs.DEFAULT_CPU, metavar="MODEL",
                         help=f"CPU to emulate (default: {bochs.DEFAULT_CPU}); one of "
                         + ", ".join(bochs.CPU_ALIASES) + ", or any model of Bochs")
     parser.add_argument("--cpus", type=int, default=1, metavar="N", help="how many (default: 1)")
-    _yes(parser)
 
 
-def _chosen_machine(args: argparse.Namespace) -> bochs.Machine:
+def _machine(args: Arguments) -> bochs.Machine:
     return bochs.Machine(kernel=args.kernel, cpu=args.cpu, cpus=args.cpus)
 
 
-def _build(args: argparse.Namespace) -> int:
+def _build(args: Arguments) -> int:
     kernels.check_name(args.kernel)
     for item in build.build(args.kernel, choose_steps(args.steps), args.yes):
         notes = f", {item.warnings} warnings" if item.warnings else ""
         ui.say(f"  {item.module.relative_to(build.tree(args.kernel))}: {item.seconds:.1f} s{notes}")
     return 0
+
+
+def _setup(args: Arguments) -> int:
+    groups = args.groups or list(packages.GROUPS)
+    for group in groups:
+        if group not in packages.GROUPS:
+            raise UsageError(f"There is no group {group!r}; the groups are"
+                             f" {', '.join(packages.GROUPS)}.")
+    trees = kernels.ALL if "test" in groups else (kernels.DEFAULT,) if "build" in groups else ()
+    names = packages.needed(groups, trees)
+    missing = packages.missing(names)
+    if not missing:
+        ui.say("Nothing is missing.")
+    elif args.print:
+        ui.say(packages.install_line(missing))
+    else:
+        packages.ensure(missing, args.yes)
+        ui.say("All that is needed is installed.")
+    return 0
+
+
+def _docs(args: Arguments) -> int:
+    """Hands over to docs.py of this package (a function run(arguments, yes) -> status)."""
+    if importlib.util.find_spec("lab.docs") is None:
+        raise LabError("The book cannot be built from this checkout yet: its builder is missing.")
+    from . import docs  # type: ignore[attr-defined]
+    return docs.run(args.arguments, args.yes)
 
 
 def _interrupted(number: int, frame: Any) -> None:
@@ -107,12 +221,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
+    words = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(words)
     if not args.command:
         parser.print_help()
         return 0
     try:
+        if args.debian and not container.is_debian_12():
+            return container.offer(words, args.yes)
         return args.call(args)
     except LabError as error:
         ui.warn(ui.red("lab: ") + str(error))

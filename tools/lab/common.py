@@ -34,7 +34,7 @@ def shown(path: Path) -> str:
 
 def step_folders() -> list[Path]:
     """The folders of the steps that exist, in order."""
-    return sorted(path for path in ROOT.glob("step[0-9][0-9]-*") if path.is_dir())
+    return sorted(path.parent for path in ROOT.glob("step[0-9][0-9]-*/Makefile"))
 
 
 def module_name(folder: Path) -> str:
