@@ -67,11 +67,14 @@ constexpr ExitReasonField decode_exit_reason(std::uint32_t value) {
                            bit(31)};
 }
 
-/// True if an exit for this reason always comes from an attempt to execute one instruction: then,
-/// and in the cases that interruption_information.hpp tells (software interrupts and exceptions,
-/// task switches by an instruction), the VM-exit instruction length is valid and RIP points at
-/// that instruction. \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
-constexpr bool is_instruction_exit(ExitReason reason) {
+/// True if the VM-exit instruction length is valid after every exit for this reason: such an exit
+/// comes from an attempt to execute one instruction, RIP points at it, and adding the length skips
+/// it. It is valid in other cases too: for software exceptions (reason 0), task switches by an
+/// instruction (reason 9), and exits during the delivery of an event that software raised
+/// (InterruptionInformation::is_software()). For the newest instructions, from ENCLV on except
+/// SEAMCALL and TDCALL, the SDM makes no such promise, so they are false here.
+/// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
+constexpr bool has_instruction_length(ExitReason reason) {
     switch (reason) {
     case ExitReason::cpuid:
     case ExitReason::getsec:
@@ -117,17 +120,8 @@ constexpr bool is_instruction_exit(ExitReason reason) {
     case ExitReason::umwait:
     case ExitReason::tpause:
     case ExitReason::loadiwkey:
-    case ExitReason::enclv:
-    case ExitReason::enqcmd_pasid_translation_failure:
-    case ExitReason::enqcmds_pasid_translation_failure:
     case ExitReason::seamcall:
     case ExitReason::tdcall:
-    case ExitReason::rdmsrlist:
-    case ExitReason::wrmsrlist:
-    case ExitReason::urdmsr:
-    case ExitReason::uwrmsr:
-    case ExitReason::rdmsr_immediate:
-    case ExitReason::wrmsrns_immediate:
         return true;
     default:
         return false;

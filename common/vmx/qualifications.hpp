@@ -130,10 +130,10 @@ enum class ApicAccessType : std::uint8_t {
     linear_write = 1,
     linear_fetch = 2,
     linear_event_delivery = 3,
-    linear_monitor = 4,
+    linear_asynchronous = 4, ///< not part of an instruction: branch trace, processor events
     physical_event_delivery = 10,
-    physical_monitor_or_trace = 11,
-    physical_instruction = 15,
+    physical_asynchronous = 11, ///< likewise, by guest-physical address
+    physical_instruction = 15,  ///< a fetch, or an access by an instruction
 };
 
 /// Exit reason 44.
@@ -247,12 +247,22 @@ constexpr bool decode_mwait_armed(std::uint64_t qualification) {
     return qualification_bit(qualification, 0);
 }
 
+/// Exit reason 32 on processors with WRMSRNS: true if it was that instruction, not WRMSR.
+constexpr bool decode_is_wrmsrns(std::uint64_t qualification) {
+    return qualification_bit(qualification, 0);
+}
+
+/// Exit reason 54 on processors with WBNOINVD: true if it was that instruction, not WBINVD.
+constexpr bool decode_is_wbnoinvd(std::uint64_t qualification) {
+    return qualification_bit(qualification, 0);
+}
+
 /// Exit qualification of exit reason 33. Hardware need not tell: 0 is common.
 /// \sdm{vm-entry-failures-during-or-after-loading-guest-state}
 enum class EntryFailure : std::uint64_t {
     unspecified = 0,
     pdpte_loading = 2,     ///< a PDPTE had a reserved bit set
-    nmi_injection = 3,     ///< an NMI into a guest in which STI or MOV SS blocks events
+    nmi_injection = 3,     ///< an NMI into a guest in which STI blocks events
     vmcs_link_pointer = 4, ///< the VMCS link pointer is invalid
 };
 
@@ -265,7 +275,7 @@ constexpr const char *entry_failure_text(std::uint64_t qualification) {
     case EntryFailure::pdpte_loading:
         return "loading the PDPTEs";
     case EntryFailure::nmi_injection:
-        return "NMI injection while events are blocked";
+        return "NMI injection while STI blocks events";
     case EntryFailure::vmcs_link_pointer:
         return "VMCS link pointer";
     }

@@ -120,10 +120,10 @@ TEST(Qualifications, ApicAccess) {
         {0x01300, {0x300, ApicAccessType::linear_write, false}},
         {0x02fff, {0xfff, ApicAccessType::linear_fetch, false}},
         {0x03080, {0x80, ApicAccessType::linear_event_delivery, false}},
-        {0x04000, {0, ApicAccessType::linear_monitor, false}},
+        {0x04000, {0, ApicAccessType::linear_asynchronous, false}},
         {0x0a000, {0, ApicAccessType::physical_event_delivery, false}},
         {0x0f000, {0, ApicAccessType::physical_instruction, false}},
-        {0x1b000, {0, ApicAccessType::physical_monitor_or_trace, true}},
+        {0x1b000, {0, ApicAccessType::physical_asynchronous, true}},
     };
     for (const auto &row : rows) {
         EXPECT_EQ(decode_apic_access(row.qualification), row.expected)
@@ -187,12 +187,16 @@ TEST(Qualifications, VectorsOffsetsAndMonitors) {
     EXPECT_EQ(decode_apic_write(0xf300), 0x300u);
     EXPECT_TRUE(decode_mwait_armed(1));
     EXPECT_FALSE(decode_mwait_armed(2));
+    EXPECT_TRUE(decode_is_wrmsrns(1));
+    EXPECT_FALSE(decode_is_wrmsrns(0));
+    EXPECT_TRUE(decode_is_wbnoinvd(1));
+    EXPECT_FALSE(decode_is_wbnoinvd(0));
 }
 
 TEST(Qualifications, EntryFailures) {
     EXPECT_STREQ(entry_failure_text(0), "not told which");
     EXPECT_STREQ(entry_failure_text(2), "loading the PDPTEs");
-    EXPECT_STREQ(entry_failure_text(3), "NMI injection while events are blocked");
+    EXPECT_STREQ(entry_failure_text(3), "NMI injection while STI blocks events");
     EXPECT_STREQ(entry_failure_text(4), "VMCS link pointer");
     EXPECT_STREQ(entry_failure_text(1), "(reserved qualification)");
     EXPECT_STREQ(entry_failure_text(5), "(reserved qualification)");

@@ -43,6 +43,21 @@ TEST(AccessRights, Makers) {
     EXPECT_EQ(AccessRights::unusable().value, 0x10000u);
 }
 
+TEST(AccessRights, Types) {
+    EXPECT_EQ(SegmentType::accessed, 1u);
+    EXPECT_EQ(SegmentType::writable, 2u);
+    EXPECT_EQ(SegmentType::readable, 2u);
+    EXPECT_EQ(SegmentType::expand_down, 4u);
+    EXPECT_EQ(SegmentType::conforming, 4u);
+    EXPECT_EQ(SegmentType::code, 8u);
+    EXPECT_EQ(SystemType::ldt, 2u);
+    EXPECT_EQ(SystemType::tss_available, 9u);
+    EXPECT_EQ(SystemType::tss_busy, 11u);
+    EXPECT_EQ(SystemType::call_gate, 12u);
+    EXPECT_EQ(SystemType::interrupt_gate, 14u);
+    EXPECT_EQ(SystemType::trap_gate, 15u);
+}
+
 TEST(AccessRights, EachBitIsDecoded) {
     struct Row {
         std::uint32_t bit;

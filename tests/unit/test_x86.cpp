@@ -56,6 +56,28 @@ TEST(Paging, EntryRoundTrip) {
     EXPECT_FALSE(entry.has(E::present | E::user));
 }
 
+TEST(Paging, FlagsAndErrorCode) {
+    using E = PageTableEntry;
+    const std::uint64_t flags[] = {E::present,       E::writable,      E::user,
+                                   E::write_through, E::cache_disable, E::accessed,
+                                   E::dirty,         E::large,         E::global};
+    for (unsigned bit = 0; bit < 9; ++bit) {
+        EXPECT_EQ(flags[bit], 1u << bit);
+    }
+    EXPECT_EQ(E::no_execute, 0x8000000000000000u);
+    EXPECT_TRUE(E{E::user}.is_user());
+    EXPECT_TRUE(E{E::large}.is_large());
+    EXPECT_EQ(E{}.value, 0u);
+
+    using F = PageFaultError;
+    const std::uint32_t errors[] = {F::present, F::write,          F::user,         F::reserved_bit,
+                                    F::fetch,   F::protection_key, F::shadow_stack, F::hlat};
+    for (unsigned bit = 0; bit < 8; ++bit) {
+        EXPECT_EQ(errors[bit], 1u << bit);
+    }
+    EXPECT_EQ(F::sgx, 0x8000u);
+}
+
 TEST(Paging, AddressBitsAre51To12) {
     using E = PageTableEntry;
     EXPECT_EQ(E{~0ull}.address(), PhysicalAddress{0x000ffffffffff000});
@@ -149,6 +171,15 @@ TEST(Cpuid, TheWrongRegisterSeemsToWork) {
     // Step 01's point: bit 5 of EDX is "MSR", 1 on every CPU; bit 5 of EAX is part of the model.
     EXPECT_EQ(Cpuid1Ecx::vmx, 0x20u);
     EXPECT_NE(cpuid(1).edx & 0x20u, 0u);
+}
+
+TEST(Cpuid, BitsOfLeafOne) {
+    EXPECT_EQ(Cpuid1Ecx::monitor, 0x00000008u);
+    EXPECT_EQ(Cpuid1Ecx::smx, 0x00000040u);
+    EXPECT_EQ(Cpuid1Ecx::pcid, 0x00020000u);
+    EXPECT_EQ(Cpuid1Ecx::x2apic, 0x00200000u);
+    EXPECT_EQ(Cpuid1Ecx::xsave, 0x04000000u);
+    EXPECT_EQ(Cpuid1Ecx::osxsave, 0x08000000u);
     EXPECT_EQ(Cpuid1Ecx::hypervisor, 0x80000000u);
 }
 
@@ -164,6 +195,14 @@ TEST(Msr, TableIsSortedAndNamed) {
     EXPECT_STREQ(msr_name(Msr{0x480}), "IA32_VMX_BASIC");
     EXPECT_STREQ(msr_name(Msr{0xc0000080}), "IA32_EFER");
     EXPECT_STREQ(msr_name(Msr{0x481234}), "(unnamed MSR)");
+}
+
+TEST(Msr, Bits) {
+    EXPECT_EQ(FeatureControl::lock, 1u);
+    EXPECT_EQ(FeatureControl::vmx_inside_smx, 2u);
+    EXPECT_EQ(FeatureControl::vmx_outside_smx, 4u);
+    EXPECT_EQ(DebugCtl::lbr, 1u);
+    EXPECT_EQ(DebugCtl::btf, 2u);
 }
 
 TEST(Msr, EveryVmxCapabilityRegisterIsThere) {
