@@ -150,6 +150,9 @@ int vtx_threads_start(void (*begin)(unsigned int cpu), bool (*has_work)(unsigned
 /** Stops all of them, each between two calls of `work`, and returns when they are gone. */
 void vtx_threads_stop(void);
 
+/** Sleeps for at least so many milliseconds. */
+void vtx_sleep(unsigned int milliseconds);
+
 /** The number of logical processors that this machine can ever have: numbers are below it. */
 unsigned int vtx_cpu_limit(void);
 

@@ -4,6 +4,7 @@
  * (the one that also keeps its ksoftirqd threads).
  */
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/percpu.h>
 #include <linux/smpboot.h>
@@ -51,6 +52,11 @@ int vtx_threads_start(void (*begin)(unsigned int cpu), bool (*has_work)(unsigned
 void vtx_threads_stop(void)
 {
 	smpboot_unregister_percpu_thread(&threads);
+}
+
+void vtx_sleep(unsigned int milliseconds)
+{
+	msleep(milliseconds);
 }
 
 unsigned int vtx_cpu_limit(void)

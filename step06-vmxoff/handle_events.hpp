@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Exceptions in the guest, and NMIs for the host.
+#pragma once
+
+#include <cstdint>
+
+#include "exit.hpp"
+#include "vmx/interruption_information.hpp"
+#include "x86/control_registers.hpp"
+
+namespace vtx {
+
+// [exception]
+/// Exit reason 0. An NMI is the host's. An exception is the guest's: it goes to the guest's own
+/// handler, as it would have gone without us.
+///
+/// If the processor was just delivering another event when the exception came (the IDT-vectoring
+/// information is valid), the two combine: a fault while a fault is delivered becomes a double
+/// fault, and a fault while that is delivered ends the guest as it would reset a machine.
+/// \sdm{reflecting-exceptions-to-guest-software} \sdm{information-for-vm-exits-during-event-delivery}
+inline Action handle_exception_or_nmi(const Exit& exit)
+{
+    CurrentVmcs& vmcs = exit.vmcs;
+    const auto event =
+        InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
+    if (event.is_nmi())
+        return Action::leave_for_nmi;
+    if (event.is_exception(Vector::machine_check))
+        return exit.end(Ending::machine_check);
+
+    // The exit leaves CR2 alone, for no handler has run yet that would want it.
+    if (event.is_exception(Vector::page_fault))
+        write_cr2(exit.qualification());
+
+    const auto interrupted =
+        InterruptionInformation::decode(vmcs.read(Field32::idt_vectoring_information));
+    switch (combine(interrupted, static_cast<Vector>(event.vector))) {
+    case Combination::double_fault:
+        return exit.raise(Vector::double_fault);
+    case Combination::triple_fault:
+        return exit.end(Ending::triple_fault);
+    case Combination::deliver_second:
+        break;
+    }
+    // Bit 12 tells of an IRET, and is not for injection.
+    InterruptionInformation again = event;
+    again.nmi_unblocking = false;
+    return exit.deliver(again, vmcs.read(Field32::exit_interruption_error_code));
+}
+// [exception]
+
+}  // namespace vtx

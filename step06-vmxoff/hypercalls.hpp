@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// VMCALL: what a guest can ask of this hypervisor.
+#pragma once
+
+#include <cstdint>
+
+#include "exit.hpp"
+
+namespace vtx {
+
+/// Hypercall numbers, in RAX. RAX also takes the result: 0 or more, or a negative errno.
+enum class Hypercall : std::uint64_t {
+    exit = 0,   ///< RDI: status. Ends the guest.
+    print = 1,  ///< RDI: address, RSI: length, at most 4096 bytes. Prints; 0, -EFAULT or -ENOSPC.
+    time = 2,   ///< Gives the time-stamp counter.
+};
+
+/// A negative errno in a 64-bit register.
+constexpr std::uint64_t error_result(int number)
+{
+    return static_cast<std::uint64_t>(std::int64_t{-number});
+}
+
+/// Hypercall `print`. The address and the length are the guest's word: nothing is touched before
+/// they have been checked.
+inline std::uint64_t print(Guest& guest, std::uint64_t address, std::uint64_t length)
+{
+    static constexpr std::uint64_t longest = 4096;
+    if (length > longest || !GuestMemory::contains(address, length))
+        return error_result(VTX_EFAULT);
+    if (length > guest.output.room())
+        return error_result(VTX_ENOSPC);
+    for (std::uint64_t i = 0; i < length; i++)
+        guest.output.put(guest.memory.byte_at(address + i));
+    return 0;
+}
+
+// [vmcall]
+/// Does what the guest asks for, and lets it go on behind its VMCALL.
+/// \sdm{vmcall-call-to-vm-monitor}
+inline Action handle_vmcall(const Exit& exit)
+{
+    GuestRegisters& registers = exit.guest.registers;
+
+    switch (static_cast<Hypercall>(registers.rax)) {
+    case Hypercall::exit:
+        exit.guest.status = registers.rdi;
+        return exit.end(Ending::status);
+    case Hypercall::print:
+        registers.rax = print(exit.guest, registers.rdi, registers.rsi);
+        break;
+    case Hypercall::time:
+        registers.rax = __builtin_ia32_rdtsc();
+        break;
+    default:
+        registers.rax = error_result(VTX_ENOSYS);
+        break;
+    }
+    return exit.skip_instruction();
+}
+// [vmcall]
+
+}  // namespace vtx

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Running a guest: from scope to scope, and in each from exit to exit.
+#pragma once
+
+#include <cstdint>
+
+#include "exit.hpp"
+#include "guest.hpp"
+#include "guest_state.hpp"
+#include "handle.hpp"
+#include "scope.hpp"
+#include "vm_entry.hpp"
+#include "x86/control_registers.hpp"
+#include "x86/msr.hpp"
+
+namespace vtx {
+
+/// How often the steps of a guest's life happened.
+struct RunCounts {
+    std::uint64_t scopes = 0, launches = 0, resumes = 0;
+};
+
+/// Before the first entry of a guest: all of its VMCS but the host state, which each scope writes.
+inline void write_vmcs(CurrentVmcs& vmcs, const Machine& machine, const Guest& guest)
+{
+    write_controls(vmcs, machine.controls);
+    write_guest_state(vmcs, machine.vmx, machine.controls,
+                      {guest.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
+}
+
+/// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. To set it
+/// is harmless: external interrupts leave the guest, whatever its IF says. The guest may see IF
+/// as 1 where it had cleared it, and nothing will ever come of it.
+[[gnu::always_inline]] inline void keep_interruptible(CurrentVmcs& vmcs)
+{
+    const std::uint64_t rflags = vmcs.read(FieldNatural::guest_rflags);
+    if ((rflags & Rflags::if_) == 0)
+        vmcs.write(FieldNatural::guest_rflags, rflags | Rflags::if_);
+}
+
+// [loop]
+/// One scope of a guest: enters it again and again, until it has ended or the host is wanted.
+/// `record(vmcs, reason)` is called at each exit. What makes the scope impossible ends the guest.
+template <typename Record>
+void run_scope(const Machine& machine, Guest& guest, RunCounts& counts, Record record)
+{
+    const Failure failure = in_scope(machine, [&](Scope scope) {
+        CurrentVmcs& vmcs = scope.vmcs;
+        if (!guest.begun)
+            write_vmcs(vmcs, machine, guest);
+        guest.begun = true;
+        write_cr2(guest.cr2);
+        write_msr(Msr::kernel_gs_base, guest.kernel_gs_base);
+
+        Action action = Action::resume;
+        for (bool launched = false; action == Action::resume && !vmcs.failure(); launched = true) {
+            const Entry entry = enter_guest(vmcs, guest.registers, launched);
+            counts.launches += !launched;
+            counts.resumes += launched;
+            if (entry.failure) {
+                guest.failure = entry.failure;
+                guest.end(Ending::failure);
+                break;
+            }
+            const ExitReason reason = decode_exit_reason(entry.exit_reason).basic;
+            record(vmcs, reason);
+            action = handle({guest, vmcs, reason});
+            keep_interruptible(vmcs);
+        }
+
+        guest.cr2 = read_cr2();
+        guest.kernel_gs_base = read_msr(Msr::kernel_gs_base);
+        guest.rip = vmcs.read(FieldNatural::guest_rip);
+        if (action == Action::leave_for_nmi)
+            scope.nmi.set();
+    });
+    counts.scopes++;
+    if (failure) {
+        guest.failure = failure;
+        guest.end(Ending::failure);
+    }
+}
+// [loop]
+
+}  // namespace vtx

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Step 06: a guest on every logical processor, and every way to leave VMX operation.
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu_guest.hpp"
+#include "host_snapshot.hpp"
+#include "kernel.h"
+#include "page.hpp"
+#include "step.h"
+#include "vmx/instructions.hpp"
+#include "vmx_check.hpp"
+
+using namespace vtx;
+
+/// In guests.S.
+extern "C" const std::byte counting_guest[], counting_guest_end[], dying_guest[], dying_guest_end[];
+
+namespace {
+
+using ull = unsigned long long;
+
+/// What stays from insmod to rmmod.
+struct Step {
+    PerCpu<CpuGuest> guests;
+    PerCpu<HostSnapshot> before;
+
+    /// Makes the guest of a processor. Returns 0, or a negative errno after a sentence.
+    int add_guest(unsigned cpu)
+    {
+        if (!guests[cpu].allocate()) {
+            vtx_log_error("no memory for the guest of cpu %u", cpu);
+            return -VTX_ENOMEM;
+        }
+        const bool dies = dying_cpu >= 0 && cpu == static_cast<unsigned>(dying_cpu);
+        const int error = dies ? guests[cpu]->prepare(dying_guest, dying_guest_end)
+                               : guests[cpu]->prepare(counting_guest, counting_guest_end);
+        if (error != 0)
+            guests[cpu].reset();
+        return error;
+    }
+};
+
+constinit Step* loaded = nullptr;
+
+// [threads]
+/// The thread of a processor begins. The processors that were online at insmod have their guests
+/// already, for insmod could still fail then; one that is first seen later gets its guest here.
+void begin(unsigned int cpu)
+{
+    if (!loaded->guests[cpu] && loaded->add_guest(cpu) == 0)
+        vtx_log("cpu %u has come online and gets a guest", cpu);
+}
+
+bool has_work(unsigned int cpu)
+{
+    return loaded->guests[cpu] && loaded->guests[cpu]->guest.ending == Ending::none;
+}
+
+/// One scope. Between two of them the thread can be parked, because its processor goes offline,
+/// or stopped, because the module is unloaded: VMX operation is off then, so there is nothing to
+/// hand over and nothing to wait for.
+void work(unsigned int cpu)
+{
+    loaded->guests[cpu]->run();
+}
+// [threads]
+
+/// The file `cpus`.
+void show_cpus(vtx_table* table)
+{
+    vtx_print(table, "# cpu  state  scopes  VMLAUNCH  VMRESUME  exits  count of the guest\n");
+    for (unsigned cpu = 0; cpu < loaded->guests.size(); cpu++) {
+        if (!loaded->guests[cpu])
+            continue;
+        const CpuGuest& guest = *loaded->guests[cpu];
+        const char* const state = guest.guest.ending != Ending::none ? "ended"
+                                  : vtx_cpu_online(cpu)              ? "running"
+                                                                     : "parked";
+        vtx_print(table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state,
+                  static_cast<ull>(guest.counts.scopes), static_cast<ull>(guest.counts.launches),
+                  static_cast<ull>(guest.counts.resumes), static_cast<ull>(guest.exits),
+                  static_cast<ull>(guest.count()));
+    }
+}
+
+// [proof]
+/// What a processor looked like before, and what it looks like now.
+struct Proof {
+    Step& step;
+    HostSnapshot now;
+    Result vmxoff_again, vmptrst_outside;
+    unsigned left = 0, unproved = 0;
+};
+
+/// On each processor, with interrupts off: out of VMX operation, VMXOFF raises #UD.
+void look(void* context)
+{
+    Proof& proof = *static_cast<Proof*>(context);
+    PhysicalAddress unused{};
+    proof.now = HostSnapshot::take();
+    proof.vmxoff_again = vmxoff();
+    proof.vmptrst_outside = vmptrst(unused);
+}
+
+int judge(unsigned int cpu, void* context)
+{
+    Proof& proof = *static_cast<Proof*>(context);
+    const bool outside = proof.vmxoff_again.status == Status::fault &&
+                         proof.vmptrst_outside.status == Status::fault;
+    // A processor that was offline at insmod has no earlier picture.
+    const Box<HostSnapshot>& before = proof.step.before[cpu];
+    const char* const changed = before ? before->difference(proof.now) : nullptr;
+
+    if (outside && changed == nullptr) {
+        proof.left++;
+        return 0;
+    }
+    proof.unproved++;
+    vtx_log_error("cpu %u: %s%s", cpu, outside ? "changed: " : "still in VMX operation",
+                  outside ? changed : "");
+    return 0;
+}
+// [proof]
+
+/// Takes the picture of each processor to which it shall be restored.
+int photograph(Step& step)
+{
+    struct Picture {
+        Step& step;
+        HostSnapshot now;
+    } picture{step, HostSnapshot::take()};
+
+    return vtx_visit_cpus(
+        [](void* context) { static_cast<Picture*>(context)->now = HostSnapshot::take(); },
+        [](unsigned int cpu, void* context) {
+            Picture& taken = *static_cast<Picture*>(context);
+            if (!taken.step.before[cpu].allocate())
+                return -VTX_ENOMEM;
+            *taken.step.before[cpu] = taken.now;
+            return 0;
+        },
+        &picture);
+}
+
+/// Waits until each guest has been seen to count, or has ended. Returns the first error.
+int wait_for_guests(Step& step)
+{
+    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
+        if (!step.guests[cpu])
+            continue;
+        const CpuGuest& guest = *step.guests[cpu];
+        while (guest.count() < 1000 && !guest.told && vtx_cpu_online(cpu))
+            vtx_sleep(1);
+        // A guest that dies because it was asked to is no failure of the step.
+        if (guest.guest.ending == Ending::failure)
+            return guest.error;
+    }
+    return 0;
+}
+
+/// Makes a guest for each online processor. Returns 0, or the first error.
+int add_guests(Step& step)
+{
+    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++)
+        if (vtx_cpu_online(cpu))
+            if (const int error = step.add_guest(cpu))
+                return error;
+    return 0;
+}
+
+/// Says what each guest did; after the first eight only the sum.
+void tell_counts(Step& step)
+{
+    static constexpr unsigned in_full = 8;
+    unsigned guests = 0;
+    ull exits = 0;
+
+    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
+        if (!step.guests[cpu])
+            continue;
+        const CpuGuest& guest = *step.guests[cpu];
+        exits += guest.exits;
+        if (guests++ < in_full)
+            vtx_log("cpu %u: the guest counted to %llu: %llu scopes, %llu VM exits", cpu,
+                    static_cast<ull>(guest.count()), static_cast<ull>(guest.counts.scopes),
+                    static_cast<ull>(guest.exits));
+    }
+    if (guests > in_full)
+        vtx_log("and %u more guests: %llu VM exits in all", guests - in_full, exits);
+}
+
+}  // namespace
+
+int step_start()
+{
+    if (const int error = refuse_without_vmx(check_vmx()))
+        return error;
+
+    Box<Step> step;
+    if (!step.allocate() || !step->guests.allocate() || !step->before.allocate()) {
+        vtx_log_error("no memory for the step's data");
+        return -VTX_ENOMEM;
+    }
+    if (const int error = photograph(*step)) {
+        vtx_log_error("no memory for the picture of a processor");
+        return error;
+    }
+    if (const int error = add_guests(*step))
+        return error;
+
+    loaded = &*step;
+    if (const int error = vtx_threads_start(begin, has_work, work)) {
+        vtx_log_error("the threads that run the guests could not be started (error %d)", error);
+        return error;
+    }
+    if (const int error = wait_for_guests(*step)) {
+        vtx_threads_stop();
+        return error;
+    }
+
+    unsigned guests = 0;
+    for (unsigned cpu = 0; cpu < step->guests.size(); cpu++)
+        guests += step->guests[cpu] ? 1 : 0;
+    vtx_log("%u guest%s running, one on each logical processor, until the module is unloaded",
+            guests, guests == 1 ? " is" : "s are");
+    vtx_log("their counts are in /sys/kernel/debug/step06_vmxoff/cpus");
+    step.release();
+    vtx_file_create("cpus", show_cpus);
+    vtx_log_fault_points();
+    return 0;
+}
+
+// [teardown]
+void step_stop()
+{
+    Box<Step> step(loaded);  // frees the pages when it goes, at the end
+
+    vtx_files_remove();
+    vtx_threads_stop();  // each thread has left its last scope: VMCLEAR, VMXOFF, CR4
+    vtx_log("the guests have stopped");
+    tell_counts(*step);
+
+    Proof proof{*step, HostSnapshot::take(), {}, {}};
+    vtx_visit_cpus(look, judge, &proof);
+    if (proof.unproved == 0)
+        vtx_log("VMXOFF faults on all %u logical processors: they are out of VMX operation, and "
+                "as they were before",
+                proof.left);
+    step.reset();
+    vtx_log("unloaded: all pages are free again");
+}
+// [teardown]

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// The VMCS: the page that holds it, and the time during which it is current.
+#pragma once
+
+#include <cstdint>
+
+#include "page.hpp"
+#include "vmx/capabilities.hpp"
+#include "vmx/failure.hpp"
+#include "vmx/fields.hpp"
+#include "vmx/instructions.hpp"
+
+namespace vtx {
+
+/// The page of a VMCS. Software writes the revision identifier once, before the processor sees
+/// the page; from then on only VMREAD and VMWRITE know what lies where, for the processor may
+/// keep the contents in itself and in a layout of its own.
+/// \sdm{format-of-the-vmcs-region}
+class VmcsRegion {
+public:
+    /// False if there is no memory.
+    [[nodiscard]] bool allocate(const VmxCapabilities& vmx)
+    {
+        if (!page_.allocate())
+            return false;
+        set_revision(vmx.revision());
+        return true;
+    }
+
+    /// Writes the identifier. Only while no processor holds the VMCS.
+    void set_revision(std::uint32_t revision)
+    {
+        __builtin_memcpy(page_.bytes(), &revision, sizeof revision);
+    }
+
+    PhysicalAddress physical() const { return page_.physical(); }
+
+private:
+    Page page_;
+};
+
+/// A VMCS that is current on this logical processor: VMREAD, VMWRITE and VM entries mean it.
+///
+/// Made inside VMX operation and destroyed before it ends. VMCLEAR comes first, for the launch
+/// state of a fresh page is undefined, and last, for only then has the processor written back
+/// what it holds and may the page be freed or used on another processor.
+/// \sdm{software-use-of-virtual-machine-control-structures}
+class CurrentVmcs {
+public:
+    /// VMCLEAR, then VMPTRLD. If one fails, failure() says which, and every access fails too.
+    explicit CurrentVmcs(const VmcsRegion& region) : region_(region.physical())
+    {
+        if (note(vmclear(region_)))
+            note(vmptrld(region_));
+    }
+
+    ~CurrentVmcs()
+    {
+        // VMCLEAR of a VMCS that was current a moment ago: there is no way for it to fail, and
+        // nobody left to be told.
+        static_cast<void>(vmclear(region_));
+    }
+
+    CurrentVmcs(const CurrentVmcs&) = delete;
+    CurrentVmcs& operator=(const CurrentVmcs&) = delete;
+
+    /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
+    template <VmcsField F>
+    field_value_t<F> read(F field)
+    {
+        std::uint64_t value = 0;
+        note(vmread(field_encoding(field), value), field_encoding(field));
+        return static_cast<field_value_t<F>>(value);
+    }
+
+    /// Writes a field. A value that is wider than the field does not compile. failure() remembers
+    /// if VMWRITE failed.
+    template <VmcsField F, FitsField<F> Value>
+    void write(F field, Value value)
+    {
+        note(vmwrite(field_encoding(field), value), field_encoding(field));
+    }
+
+    /// Writes a field and reads it back: for setting up, where a slip should show at its line.
+    template <VmcsField F, FitsField<F> Value>
+    void set(F field, Value value)
+    {
+        write(field, value);
+        const field_value_t<F> held = read(field);
+        if (!failure_ && held != value)
+            failure_ = Failure::readback(field_encoding(field), value, held);
+        fields_set_++;
+    }
+
+    /// The first thing that went wrong with this VMCS; empty if nothing did.
+    const Failure& failure() const { return failure_; }
+
+    /// How many times set() was called.
+    unsigned fields_set() const { return fields_set_; }
+
+private:
+    [[gnu::always_inline]] bool note(const Result& result, std::uint32_t field = 0)
+    {
+        if (!result.ok() && !failure_) [[unlikely]]
+            failure_ = Failure::instruction(result, field);
+        return result.ok();
+    }
+
+    PhysicalAddress region_;
+    Failure failure_;
+    unsigned fields_set_ = 0;
+};
+
+}  // namespace vtx

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// The controls: what leaves the guest, and what VM entries and exits load and save.
+#pragma once
+
+#include <cstdint>
+
+#include "kernel.h"
+#include "vmcs.hpp"
+#include "vmx/capabilities.hpp"
+#include "vmx/controls.hpp"
+
+namespace vtx {
+
+/// The five control words, adjusted to what this processor demands and allows.
+struct VmcsControls {
+    ControlSet<PinControl> pin;
+    ControlSet<PrimaryControl> primary;
+    ControlSet<SecondaryControl> secondary;
+    ControlSet<ExitControl> exit;
+    ControlSet<EntryControl> entry;
+
+    /// True if a timer can end the guest's time, and goes on counting from exit to exit.
+    bool has_timer() const
+    {
+        return pin.has(PinControl::activate_preemption_timer) &&
+               exit.has(ExitControl::save_preemption_timer_value);
+    }
+
+    /// True if VM entries and exits switch IA32_EFER.
+    bool has_efer() const
+    {
+        return exit.has(ExitControl::load_efer) && entry.has(EntryControl::load_efer);
+    }
+};
+
+/// Takes over an adjusted control word, or says which control is missing from it.
+template <Control C>
+bool take(ControlSet<C>& word, const Adjusted<C>& adjusted)
+{
+    for (const ControlInfo<C>& row : ControlTable<C>::rows)
+        if (adjusted.missing.has(row.control))
+            vtx_log_error("this CPU's VMX lacks \"%s\" (%s), which this step needs", row.name,
+                          ControlTable<C>::name);
+    word = adjusted.value;
+    return adjusted.ok();
+}
+
+/// Chooses the controls. Everything by which the guest could reach beyond its own pages, or keep
+/// the processor for itself, leaves the guest. What a CPU may lack is asked for as optional.
+/// Returns 0, or -EOPNOTSUPP after naming what is missing.
+/// \sdm{vm-execution-control-fields-in-vmcs} \sdm{algorithms-for-determining-vmx-capabilities}
+inline int choose_controls(const VmxCapabilities& vmx, VmcsControls& controls)
+{
+    // [controls]
+    const bool ok =
+        take(controls.pin, vmx.adjust<PinControl>({PinControl::external_interrupt_exiting,
+                                                   PinControl::nmi_exiting},
+                                                  {PinControl::activate_preemption_timer})) &&
+        // Without "use MSR bitmaps" every RDMSR and WRMSR leaves the guest.
+        take(controls.primary,
+             vmx.adjust<PrimaryControl>(
+                 {PrimaryControl::hlt_exiting, PrimaryControl::invlpg_exiting,
+                  PrimaryControl::mwait_exiting, PrimaryControl::rdpmc_exiting,
+                  PrimaryControl::cr3_load_exiting, PrimaryControl::cr3_store_exiting,
+                  PrimaryControl::cr8_load_exiting, PrimaryControl::cr8_store_exiting,
+                  PrimaryControl::mov_dr_exiting, PrimaryControl::unconditional_io_exiting,
+                  PrimaryControl::monitor_exiting, PrimaryControl::pause_exiting},
+                 {PrimaryControl::activate_secondary_controls})) &&
+        take(controls.secondary,
+             vmx.adjust<SecondaryControl>({}, {SecondaryControl::wbinvd_exiting})) &&
+        take(controls.exit,
+             vmx.adjust<ExitControl>(
+                 {ExitControl::save_debug_controls, ExitControl::host_address_space_size},
+                 {ExitControl::save_efer, ExitControl::load_efer,
+                  ExitControl::save_preemption_timer_value})) &&
+        take(controls.entry, vmx.adjust<EntryControl>({EntryControl::load_debug_controls,
+                                                       EntryControl::ia32e_mode_guest},
+                                                      {EntryControl::load_efer}));
+    // [controls]
+    if (!ok)
+        return -VTX_EOPNOTSUPP;
+
+    // The timer is of use only if it is saved at exits, and that is allowed only with the timer.
+    if (!controls.has_timer()) {
+        controls.pin = controls.pin.without(PinControl::activate_preemption_timer);
+        controls.exit = controls.exit.without(ExitControl::save_preemption_timer_value);
+    }
+    // IA32_EFER is given to the guest only where a VM exit gives the host its own one back.
+    // Without these controls the guest runs with the host's (but for LMA and LME).
+    if (!controls.has_efer()) {
+        controls.exit = controls.exit.without(ExitControl::load_efer);
+        controls.entry = controls.entry.without(EntryControl::load_efer);
+    }
+    return 0;
+}
+
+/// Writes the control fields, in the SDM's order. \sdm{vm-exit-control-fields-in-vmcs}
+/// \sdm{vm-entry-control-fields-in-vmcs}
+inline void write_controls(CurrentVmcs& vmcs, const VmcsControls& controls)
+{
+    vmcs.set(Field32::pin_based_controls, controls.pin.bits);
+    vmcs.set(Field32::primary_controls, controls.primary.bits);
+    if (controls.primary.has(PrimaryControl::activate_secondary_controls))
+        vmcs.set(Field32::secondary_controls, controls.secondary.bits);
+
+    // Every exception leaves the guest. For page faults two more fields have a say: the bit of
+    // the bitmap counts if (error code & mask) == match, which 0 and 0 make always true.
+    vmcs.set(Field32::exception_bitmap, ~std::uint32_t{0});
+    vmcs.set(Field32::page_fault_error_code_mask, std::uint32_t{0});
+    vmcs.set(Field32::page_fault_error_code_match, std::uint32_t{0});
+    vmcs.set(Field32::cr3_target_count, std::uint32_t{0});
+
+    vmcs.set(Field32::exit_controls, controls.exit.bits);
+    vmcs.set(Field32::exit_msr_store_count, std::uint32_t{0});
+    vmcs.set(Field32::exit_msr_load_count, std::uint32_t{0});
+
+    vmcs.set(Field32::entry_controls, controls.entry.bits);
+    vmcs.set(Field32::entry_msr_load_count, std::uint32_t{0});
+    vmcs.set(Field32::entry_interruption_information, std::uint32_t{0});
+}
+
+}  // namespace vtx

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// VMX operation as an object: entered by its constructor, left by its destructor.
+#pragma once
+
+#include <cstdint>
+
+#include "page.hpp"
+#include "vmx/capabilities.hpp"
+#include "vmx/failure.hpp"
+#include "vmx/instructions.hpp"
+#include "x86/control_registers.hpp"
+
+namespace vtx {
+
+/// The page that VMXON is given, and that belongs to the processor until VMXOFF. Software writes
+/// the VMCS revision identifier into its first four bytes, and nothing else, ever.
+/// \sdm{vmxon-region}
+class VmxonRegion {
+public:
+    /// False if there is no memory.
+    [[nodiscard]] bool allocate(const VmxCapabilities& vmx)
+    {
+        if (!page_.allocate())
+            return false;
+        const std::uint32_t revision = vmx.revision();
+        __builtin_memcpy(page_.bytes(), &revision, sizeof revision);
+        return true;
+    }
+
+    PhysicalAddress physical() const { return page_.physical(); }
+
+private:
+    Page page_;
+};
+
+/// VMX operation on this logical processor, for as long as the object lives.
+///
+/// Interrupts are off from before the constructor until after the destructor, so nothing else of
+/// the kernel runs on this processor meanwhile and sees CR4.VMXE set: not KVM, not a migration to
+/// another processor, not the code that rewrites CR4 from the kernel's own copy of it.
+class VmxOperation {
+public:
+    /// Enters VMX operation. Refuses, and changes nothing, if somebody else holds it, or if CR0,
+    /// CR4 or VMXON itself do not allow it: failure() says which.
+    /// \sdm{enabling-and-entering-vmx-operation} \sdm{restrictions-on-vmx-operation}
+    VmxOperation(const VmxonRegion& region, const VmxCapabilities& vmx) : cr4_before_(read_cr4())
+    {
+        if ((cr4_before_ & Cr4::vmxe) != 0) {
+            failure_ = Failure::vmx_in_use();
+            return;
+        }
+        // The processor demands some bits of CR0 and CR4 to be 1 and some to be 0. A running
+        // Linux satisfies it, and if one day it does not, to change them would break Linux.
+        const std::uint64_t cr4 = cr4_before_ | Cr4::vmxe;
+        if (violated_fixed_bits(read_cr0(), vmx.cr0_fixed0, vmx.cr0_fixed1) != 0) {
+            failure_ = Failure::unfit_register("CR0", read_cr0());
+            return;
+        }
+        if (violated_fixed_bits(cr4, vmx.cr4_fixed0, vmx.cr4_fixed1) != 0) {
+            failure_ = Failure::unfit_register("CR4", cr4);
+            return;
+        }
+
+        write_cr4(cr4);
+        const Result result = vmxon(region.physical());
+        if (!result.ok()) {
+            write_cr4(cr4_before_);
+            failure_ = Failure::instruction(result);
+            return;
+        }
+        entered_ = true;
+    }
+
+    /// Leaves VMX operation, and puts CR4 back.
+    ~VmxOperation()
+    {
+        if (!entered_)
+            return;
+        // Inside VMX operation, with no guest running, VMXOFF has no way to fail here. If it did,
+        // clearing CR4.VMXE would fault: so CR4 follows only a VMXOFF that succeeded.
+        if (vmxoff().ok())
+            write_cr4(cr4_before_);
+    }
+
+    VmxOperation(const VmxOperation&) = delete;
+    VmxOperation& operator=(const VmxOperation&) = delete;
+
+    /// Why VMX operation was not entered; empty if it was.
+    const Failure& failure() const { return failure_; }
+
+private:
+    std::uint64_t cr4_before_;
+    Failure failure_;
+    bool entered_ = false;
+};
+
+}  // namespace vtx
