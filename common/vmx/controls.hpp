@@ -165,12 +165,9 @@ template <Control C> struct ControlTable;
 // clang-format off
 /// Pin-based VM-execution controls.
 template <> struct ControlTable<PinControl> {
-    /// The bits.
-    using Type = PinControl;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "Pin-based VM-execution controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = PinControl;                                               ///< The bits.
+    static constexpr const char *name = "Pin-based VM-execution controls"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {                          ///< Lowest bit first.
 #define VTX_PIN_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -178,12 +175,10 @@ template <> struct ControlTable<PinControl> {
 
 /// Primary processor-based VM-execution controls.
 template <> struct ControlTable<PrimaryControl> {
-    /// The bits.
-    using Type = PrimaryControl;
-    /// The SDM's name of the word.
+    using Type = PrimaryControl;                  ///< The bits.
+    /// The SDM's name.
     static constexpr const char *name = "Primary processor-based VM-execution controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
 #define VTX_PRIMARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -191,12 +186,10 @@ template <> struct ControlTable<PrimaryControl> {
 
 /// Secondary processor-based VM-execution controls.
 template <> struct ControlTable<SecondaryControl> {
-    /// The bits.
-    using Type = SecondaryControl;
-    /// The SDM's name of the word.
+    using Type = SecondaryControl;                ///< The bits.
+    /// The SDM's name.
     static constexpr const char *name = "Secondary processor-based VM-execution controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
 #define VTX_SECONDARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -204,12 +197,10 @@ template <> struct ControlTable<SecondaryControl> {
 
 /// Tertiary processor-based VM-execution controls.
 template <> struct ControlTable<TertiaryControl> {
-    /// The bits.
-    using Type = TertiaryControl;
-    /// The SDM's name of the word.
+    using Type = TertiaryControl;                 ///< The bits.
+    /// The SDM's name.
     static constexpr const char *name = "Tertiary processor-based VM-execution controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
 #define VTX_TERTIARY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -217,12 +208,9 @@ template <> struct ControlTable<TertiaryControl> {
 
 /// VM-exit controls; "primary VM-exit controls" in editions that know secondary ones.
 template <> struct ControlTable<ExitControl> {
-    /// The bits.
-    using Type = ExitControl;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "VM-exit controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = ExitControl;                               ///< The bits.
+    static constexpr const char *name = "VM-exit controls"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {           ///< Lowest bit first.
 #define VTX_EXIT_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -230,12 +218,9 @@ template <> struct ControlTable<ExitControl> {
 
 /// Secondary VM-exit controls.
 template <> struct ControlTable<SecondaryExitControl> {
-    /// The bits.
-    using Type = SecondaryExitControl;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "Secondary VM-exit controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = SecondaryExitControl;                                ///< The bits.
+    static constexpr const char *name = "Secondary VM-exit controls"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {                     ///< Lowest bit first.
 #define VTX_SECONDARY_EXIT_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -243,12 +228,9 @@ template <> struct ControlTable<SecondaryExitControl> {
 
 /// VM-entry controls.
 template <> struct ControlTable<EntryControl> {
-    /// The bits.
-    using Type = EntryControl;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "VM-entry controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = EntryControl;                               ///< The bits.
+    static constexpr const char *name = "VM-entry controls"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {            ///< Lowest bit first.
 #define VTX_ENTRY_CONTROL VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -256,12 +238,9 @@ template <> struct ControlTable<EntryControl> {
 
 /// VM-function controls.
 template <> struct ControlTable<VmFunction> {
-    /// The bits.
-    using Type = VmFunction;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "VM-function controls";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = VmFunction;                                    ///< The bits.
+    static constexpr const char *name = "VM-function controls"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {               ///< Lowest bit first.
 #define VTX_VM_FUNCTION VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
@@ -269,12 +248,9 @@ template <> struct ControlTable<VmFunction> {
 
 /// VPID and EPT capabilities.
 template <> struct ControlTable<EptVpidCapability> {
-    /// The bits.
-    using Type = EptVpidCapability;
-    /// The SDM's name of the word.
-    static constexpr const char *name = "VPID and EPT capabilities";
-    /// The table, lowest bit first.
-    static constexpr ControlInfo<Type> rows[] = {
+    using Type = EptVpidCapability;                                  ///< The bits.
+    static constexpr const char *name = "VPID and EPT capabilities"; ///< The SDM's name.
+    static constexpr ControlInfo<Type> rows[] = {                    ///< Lowest bit first.
 #define VTX_EPT_VPID_CAPABILITY VTX_CONTROL_ROW
 #include "vmx/controls.def"
     };
