@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bochs, build, check, clean, compile_commands, container, kernels, packages, proc,
-               run, shell, steps, test, ui)
+from . import (bochs, build, check, clean, compile_commands, container, debug, kernels, packages,
+               proc, run, shell, steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -70,6 +70,15 @@ def _add_guest_commands(commands: _Commands) -> None:
     one.add_argument("--param", action="append", default=[], metavar='"NAME=VALUE …"',
                      help="module parameters, given to each chosen step's insmod")
     one.add_argument("--verbose", action="store_true", help="show the kernel's other lines, too")
+
+    one = commands.add("debug", "run a step under Bochs's debugger, stopping at every VM exit", """\
+  ./lab debug 04
+  ./lab debug 04 --param spoil=guest
+""", lambda args: debug.run(choose_steps([args.step])[0], _machine(args), args.param, args.yes))
+    one.add_argument("step", metavar="NN")
+    _take_machine(one)
+    one.add_argument("--param", action="append", default=[], metavar='"NAME=VALUE …"',
+                     help="module parameters for insmod")
 
     one = commands.add("shell", "boot to a shell on this terminal, with all modules at hand", """\
   ./lab shell                        Ctrl-] or `poweroff -f` leaves
@@ -145,7 +154,9 @@ def _add_house_commands(commands: _Commands) -> None:
 
     one = commands.add("docs", "build the book", """\
   ./lab docs
+  ./lab docs --open                  and shows it in a browser
 """, _docs)
+    one.add_argument("--open", action="store_true", help="open the book in a browser")
     one.add_argument("arguments", nargs="*", metavar="ARG", help="given to the book's own build")
 
     one = commands.add("clean", "remove what was built", """\
@@ -208,7 +219,7 @@ def _docs(args: Arguments) -> int:
     if importlib.util.find_spec("lab.docs") is None:
         raise LabError("The book cannot be built from this checkout yet: its builder is missing.")
     from . import docs  # type: ignore[attr-defined]
-    return docs.run(args.arguments, args.yes)
+    return docs.run(args.arguments, args.yes, args.open)
 
 
 def _interrupted(number: int, frame: Any) -> None:

@@ -7,6 +7,7 @@ so that the same name may be documented for two steps.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from functools import lru_cache
 from pathlib import Path
 
 from docutils import nodes
@@ -25,9 +26,15 @@ def project_xml(project: str) -> Path:
     return paths.BUILD / "xml" / project
 
 
+@lru_cache
+def _index(project: str) -> ElementTree.ElementTree:
+    """Doxygen's list of everything in a project; read once a build."""
+    return ElementTree.parse(project_xml(project) / "index.xml")
+
+
 def header_compound(project: str, header: str) -> ElementTree.Element | None:
     """Doxygen's description of one file, by the end of its path."""
-    index = ElementTree.parse(project_xml(project) / "index.xml")
+    index = _index(project)
     for compound in index.iterfind("compound[@kind='file']"):
         file = ElementTree.parse(project_xml(project) / f"{compound.get('refid')}.xml")
         definition = file.find("compounddef")
@@ -90,13 +97,22 @@ class Declared:
         if not _described(member):
             return
         if kind == "function":
-            self._add(member, f".. doxygenfunction:: {name}{_signature(member)}", [])
+            signature = _signature(member) if self._is_overloaded(name) else ""
+            self._add(member, f".. doxygenfunction:: {name}{signature}", [])
         elif kind in ("enum", "typedef", "variable", "define"):
             self._add(member, f".. doxygen{kind}:: {name}", [])
 
+    def _is_overloaded(self, name: str) -> bool:
+        """True if the project has another function of this name: then Breathe wants parameters."""
+        index = _index(self.project)
+        short = name.rsplit("::", 1)[-1]
+        found = [m for m in index.iterfind("compound/member[@kind='function']")
+                 if m.findtext("name") == short]
+        return len({m.get("refid") for m in found}) > 1
+
     def _concepts(self) -> list[str]:
         """Doxygen 1.9.4 lists concepts in its index only."""
-        index = ElementTree.parse(project_xml(self.project) / "index.xml")
+        index = _index(self.project)
         lines: list[str] = []
         for compound in index.iterfind("compound[@kind='concept']"):
             tree = ElementTree.parse(project_xml(self.project) / f"{compound.get('refid')}.xml")

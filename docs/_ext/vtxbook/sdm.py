@@ -22,7 +22,7 @@ from sphinx.util.nodes import make_refnode
 from . import paths
 
 PAGE = "reference/sdm"
-IN_CODE = re.compile(r"\\sdm\{([^}]*)\}")
+IN_CODE = re.compile(r"\\sdm\{([\w-]+)\}")
 IN_PAGE = re.compile(r":sdm:`([^`]*)`")
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""./lab debug: boots one step under Bochs's own debugger, on the reader's terminal."""
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from . import bochs, build, packages, run as lab_run, ui
+from .common import UsageError, module_name, shown
+
+#: The debugger draws nothing, so the emulated screen must go elsewhere than to the terminal.
+SCREEN = 'display_library: rfb, options="timeout=0"'
+
+INTRODUCTION = """
+Bochs stops at every VM exit and shows a prompt. Its commands: r, sreg, creg, info cpu, u /8, s, c, q.
+Ctrl-C stops the machine wherever it is. The guest's kernel log goes to {log}
+The emulated screen, of which you need nothing, is offered to a VNC viewer on this machine.
+"""
+
+
+def run(step: Path, machine: bochs.Machine, parameters: list[str], yes: bool = False) -> int:
+    """Carries out ./lab debug; returns its exit status."""
+    words = lab_run.parse_parameters(parameters)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("./lab debug needs a terminal; ./lab run shows the steps without one.")
+    packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+    machine.check()
+    folder = bochs.boot_folder("debug")
+    build.build(machine.kernel, [step], yes, collect=folder / "modules")
+    name = f"{module_name(step)}.ko"
+    boot = bochs.Boot(folder, machine, {f"lab/modules/{name}": folder / "modules" / name,
+                                        "lab/scenario": lab_run.script([step], words)})
+    configuration = folder / "bochsrc"
+    text = configuration.read_text(encoding="utf-8")
+    configuration.write_text(text.replace("display_library: term", SCREEN), encoding="utf-8")
+    (folder / "debugger").write_text("vmexitbp\nc\n", encoding="ascii")
+    ui.say(INTRODUCTION.format(log=shown(boot.console)))
+    _foreground(["bochs", "-q", "-f", "bochsrc", "-rc", "debugger"], folder)
+    boot.forget_cd()
+    ui.say(f"\nLogs: {shown(boot.console)}, {shown(boot.log)}")
+    return 0
+
+
+def _foreground(command: list[str], folder: Path) -> None:
+    """Runs a command that has the terminal to itself: Ctrl-C is for it, not for the lab."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with subprocess.Popen(command, cwd=folder) as child:
+            try:
+                child.wait()
+            finally:
+                if child.poll() is None:
+                    child.kill()
+    finally:
+        signal.signal(signal.SIGINT, before)
