@@ -83,8 +83,8 @@ inline constexpr BitName rflags_bits[] = {
 /// \param fixed0 IA32_VMX_CR0_FIXED0 or IA32_VMX_CR4_FIXED0: a bit that is 1 there must be 1
 /// \param fixed1 IA32_VMX_CR0_FIXED1 or IA32_VMX_CR4_FIXED1: a bit that is 0 there must be 0
 /// \sdm{vmx-fixed-bits-in-cr0} \sdm{vmx-fixed-bits-in-cr4}
-constexpr std::uint64_t violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0,
-                                            std::uint64_t fixed1) {
+constexpr std::uint64_t
+violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fixed1) {
     return (fixed0 & ~value) | (value & ~fixed1);
 }
 
@@ -151,38 +151,14 @@ constexpr std::uint64_t violated_fixed_bits(std::uint64_t value, std::uint64_t f
 template <unsigned number> [[gnu::always_inline]] inline std::uint64_t read_dr() {
     static_assert(number <= 3 || number == 6 || number == 7, "DR4 and DR5 are other names");
     std::uint64_t value;
-    if constexpr (number == 0) {
-        asm volatile("mov %%dr0, %0" : "=r"(value));
-    } else if constexpr (number == 1) {
-        asm volatile("mov %%dr1, %0" : "=r"(value));
-    } else if constexpr (number == 2) {
-        asm volatile("mov %%dr2, %0" : "=r"(value));
-    } else if constexpr (number == 3) {
-        asm volatile("mov %%dr3, %0" : "=r"(value));
-    } else if constexpr (number == 6) {
-        asm volatile("mov %%dr6, %0" : "=r"(value));
-    } else {
-        asm volatile("mov %%dr7, %0" : "=r"(value));
-    }
+    asm volatile("mov %%dr%c1, %0" : "=r"(value) : "i"(number));
     return value;
 }
 
 /// Writes DR`number`, as read_dr(). A 1 in bits 63:32 of DR6 or DR7 gives \#GP.
 template <unsigned number> [[gnu::always_inline]] inline void write_dr(std::uint64_t value) {
     static_assert(number <= 3 || number == 6 || number == 7, "DR4 and DR5 are other names");
-    if constexpr (number == 0) {
-        asm volatile("mov %0, %%dr0" : : "r"(value));
-    } else if constexpr (number == 1) {
-        asm volatile("mov %0, %%dr1" : : "r"(value));
-    } else if constexpr (number == 2) {
-        asm volatile("mov %0, %%dr2" : : "r"(value));
-    } else if constexpr (number == 3) {
-        asm volatile("mov %0, %%dr3" : : "r"(value));
-    } else if constexpr (number == 6) {
-        asm volatile("mov %0, %%dr6" : : "r"(value));
-    } else {
-        asm volatile("mov %0, %%dr7" : : "r"(value));
-    }
+    asm volatile("mov %0, %%dr%c1" : : "r"(value), "i"(number));
 }
 
 /// XCR0. Precondition: CR4.OSXSAVE is 1, or \#UD.

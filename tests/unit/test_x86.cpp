@@ -125,6 +125,18 @@ TEST(ControlRegisters, Bits) {
     EXPECT_EQ(Rflags::iopl, 0x3000u);
 }
 
+TEST(ControlRegisters, WhatRing3MayRead) {
+    EXPECT_NE(read_rflags() & Rflags::always_1, 0u);
+    EXPECT_NE(read_rflags() & Rflags::if_, 0u);
+    if ((cpuid(1).ecx & Cpuid1Ecx::osxsave) != 0) {
+        // Bit 0, x87, is always set; CPUID.0DH says which bits there can be.
+        const CpuidResult supported = cpuid(0xd);
+        const std::uint64_t mask = (std::uint64_t{supported.edx} << 32) | supported.eax;
+        EXPECT_NE(read_xcr0() & 1, 0u);
+        EXPECT_EQ(read_xcr0() & ~mask, 0u);
+    }
+}
+
 template <std::size_t count> void expect_distinct_bits_in_order(const BitName (&table)[count]) {
     std::uint64_t last = 0;
     for (const BitName &row : table) {
@@ -163,6 +175,7 @@ TEST(Cpuid, VendorNames) {
     EXPECT_STREQ(cpuid_vendor(intel).text, "GenuineIntel");
     const CpuidResult amd{0x10, 0x68747541, 0x444d4163, 0x69746e65};
     EXPECT_STREQ(cpuid_vendor(amd).text, "AuthenticAMD");
+    static_assert(sizeof(VendorName) == 13, "12 letters and the 0");
 }
 
 TEST(Cpuid, LeafZeroHasAVendor) { EXPECT_EQ(std::string{cpuid_vendor(cpuid(0)).text}.size(), 12u); }
@@ -225,8 +238,8 @@ TEST(Exceptions, Classes) {
     for (unsigned number = 0; number < 32; ++number) {
         const auto vector = static_cast<Vector>(number);
         EXPECT_EQ(is_contributory(vector), contributory.contains(number)) << number;
-        EXPECT_EQ(exception_class(vector) == ExceptionClass::page_fault,
-                  page_faults.contains(number))
+        EXPECT_EQ(
+            exception_class(vector) == ExceptionClass::page_fault, page_faults.contains(number))
             << number;
         EXPECT_EQ(exception_class(vector) == ExceptionClass::double_fault, number == 8) << number;
     }
