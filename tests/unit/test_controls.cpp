@@ -89,26 +89,24 @@ TEST(Controls, Tables) {
     expect_good_table<EptVpidCapability>();
 }
 
-TEST(Controls, Fields) {
-    EXPECT_EQ(field_name(control_field<PinControl>()), ControlTable<PinControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<PrimaryControl>())},
-              ControlTable<PrimaryControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<SecondaryControl>())},
-              ControlTable<SecondaryControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<TertiaryControl>())},
-              ControlTable<TertiaryControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<ExitControl>())},
-              ControlTable<ExitControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<SecondaryExitControl>())},
-              ControlTable<SecondaryExitControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<EntryControl>())},
-              ControlTable<EntryControl>::name);
-    EXPECT_EQ(std::string{field_name(control_field<VmFunction>())}, ControlTable<VmFunction>::name);
+template <class C> void expect_field_of_same_name() {
+    EXPECT_STREQ(field_name(control_field<C>()), ControlTable<C>::name);
+}
+
+TEST(Controls, FieldsHaveTheNamesOfTheirWords) {
+    expect_field_of_same_name<PinControl>();
+    expect_field_of_same_name<PrimaryControl>();
+    expect_field_of_same_name<SecondaryControl>();
+    expect_field_of_same_name<TertiaryControl>();
+    expect_field_of_same_name<ExitControl>();
+    expect_field_of_same_name<SecondaryExitControl>();
+    expect_field_of_same_name<EntryControl>();
+    expect_field_of_same_name<VmFunction>();
 }
 
 TEST(ControlSet, BuildAndAsk) {
-    constexpr ControlSet set{PrimaryControl::hlt_exiting,
-                             PrimaryControl::activate_secondary_controls};
+    constexpr ControlSet set{
+        PrimaryControl::hlt_exiting, PrimaryControl::activate_secondary_controls};
     static_assert(set.bits == 0x80000080);
     EXPECT_TRUE(set.has(PrimaryControl::hlt_exiting));
     EXPECT_FALSE(set.has(PrimaryControl::use_msr_bitmaps));
@@ -175,8 +173,8 @@ TEST(Adjust, MissingIsNamed) {
         adjust(ControlSet{PinControl::activate_preemption_timer}, {}, Allowed{0x16, 0x3f});
     EXPECT_FALSE(adjusted.ok());
     EXPECT_EQ(adjusted.missing, ControlSet{PinControl::activate_preemption_timer});
-    EXPECT_STREQ(control_name(PinControl::activate_preemption_timer),
-                 "Activate VMX-preemption timer");
+    EXPECT_STREQ(
+        control_name(PinControl::activate_preemption_timer), "Activate VMX-preemption timer");
 }
 
 TEST(Adjust, ForcedControlThatWasAskedForIsNotForced) {
@@ -195,11 +193,12 @@ TEST(Adjust, ForcedControlThatWasAskedForIsNotForced) {
 
 TEST(Adjust, ValueIsAlwaysPermittedWhenOk) {
     // Walk required and optional through every single control, against several processors.
-    const Allowed processors[] = {{0x0401e172, 0xfff9fffe},
-                                  {0x04006172, 0xfff9fffe},
-                                  {0, 0xffffffff},
-                                  {0xffffffff, 0xffffffff},
-                                  {0, 0}};
+    const Allowed processors[] = {
+        {0x0401e172, 0xfff9fffe},
+        {0x04006172, 0xfff9fffe},
+        {0, 0xffffffff},
+        {0xffffffff, 0xffffffff},
+        {0, 0}};
     for (const Allowed &allowed : processors) {
         for (const auto &required : ControlTable<PrimaryControl>::rows) {
             for (const auto &optional : ControlTable<PrimaryControl>::rows) {
@@ -217,8 +216,9 @@ TEST(Adjust, ValueIsAlwaysPermittedWhenOk) {
 
 TEST(Adjust, Wide) {
     const std::uint64_t may_be_1 = (1ull << 4) | (1ull << 40);
-    const auto adjusted = adjust(ControlSet{TertiaryControl::ipi_virtualization},
-                                 ControlSet{TertiaryControl::enable_hlat}, may_be_1);
+    const auto adjusted = adjust(
+        ControlSet{TertiaryControl::ipi_virtualization}, ControlSet{TertiaryControl::enable_hlat},
+        may_be_1);
     EXPECT_TRUE(adjusted.ok());
     EXPECT_EQ(adjusted.value.bits, 0x10u);
     EXPECT_TRUE(adjusted.forced.empty());
