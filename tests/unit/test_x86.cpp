@@ -259,9 +259,19 @@ TEST(Exceptions, Mnemonics) {
     }
 }
 
-TEST(GeneralRegisters, Names) {
-    EXPECT_STREQ(register_name(GeneralRegister::rax), "RAX");
-    EXPECT_STREQ(register_name(GeneralRegister::rsp), "RSP");
-    EXPECT_STREQ(register_name(GeneralRegister::r15), "R15");
-    EXPECT_STREQ(register_name(GeneralRegister{16}), "(no register)");
+TEST(GeneralRegisters, NumbersAndNames) {
+    using R = GeneralRegister;
+    const struct {
+        R number;
+        const char *name;
+    } rows[] = {{R::rax, "RAX"}, {R::rcx, "RCX"}, {R::rdx, "RDX"}, {R::rbx, "RBX"},
+                {R::rsp, "RSP"}, {R::rbp, "RBP"}, {R::rsi, "RSI"}, {R::rdi, "RDI"},
+                {R::r8, "R8"},   {R::r9, "R9"},   {R::r10, "R10"}, {R::r11, "R11"},
+                {R::r12, "R12"}, {R::r13, "R13"}, {R::r14, "R14"}, {R::r15, "R15"}};
+    unsigned number = 0;
+    for (const auto &row : rows) {
+        EXPECT_EQ(static_cast<unsigned>(row.number), number++);
+        EXPECT_STREQ(register_name(row.number), row.name);
+    }
+    EXPECT_STREQ(register_name(R{16}), "(no register)");
 }
