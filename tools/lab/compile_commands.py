@@ -36,12 +36,13 @@ def entries(kernel: str) -> list[dict[str, object]]:
         command = re.split(r"\s*;\s*", match.group(1), maxsplit=1)[0]
         words = [word for word in shlex.split(command) if not GCC_ONLY.fullmatch(word)]
         source = words[-1]
-        if not source.endswith((".c", ".cpp")) or str(mirror) not in source:
+        if (not source.endswith((".c", ".cpp")) or str(mirror) not in source
+                or not build.is_source(Path(source).name)):
             continue
-        # The sources themselves, not their copies in the mirror.
-        words = [word.replace(str(mirror), str(ROOT)) for word in words]
-        file = str(Path(words[-1]).resolve())
-        words[-1] = file
+        # The sources themselves, not their copies in the mirror, by their plain names.
+        words = [re.sub(r"/step[^/]*/\.\./", "/", word.replace(str(mirror), str(ROOT)))
+                 for word in words]
+        file = words[-1]
         found.setdefault(file, {"directory": str(kernels.headers(kernel)), "file": file,
                                 "arguments": words})
     return list(found.values())

@@ -67,7 +67,7 @@ def script(steps: list[Path], parameters: str) -> str:
         name = module_name(step)
         lines += [
             f"mark BEGIN {name}",
-            f"insmod /lab/modules/{name}.ko {parameters} >/tmp/out 2>&1; rc=$?",
+            f"insmod /lab/modules/{name}.ko {parameters} >/run/out 2>&1; rc=$?",
             f"mark LOADED {name} $rc",
             "if [ $rc = 0 ]; then",
             "  sleep 1",
@@ -75,7 +75,7 @@ def script(steps: list[Path], parameters: str) -> str:
             "    [ -f \"$file\" ] || continue",
             "    echo \"@@FILE $file\" >/dev/ttyS1; cat \"$file\" >/dev/ttyS1 2>/dev/null",
             "  done",
-            f"  rmmod {name} >/tmp/out 2>&1; mark UNLOADED {name} $?",
+            f"  rmmod {name} >/run/out 2>&1; mark UNLOADED {name} $?",
             "fi",
             f"mark END {name}",
         ]

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the modules build: without a warning, once, in parallel, and for all four header trees."""
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import build, compile_commands, kernels, proc, steps
+from lab.common import BUILD, ROOT, module_name, step_folders
+
+STEPS = step_folders()
+#: Exported today, but since Linux 6.19 (commit 6276c67f2bc4, "x86: Restrict KVM-induced symbol
+#: exports to KVM modules") for KVM's own modules only.
+KEPT_FOR_KVM = {
+    "cr4_update_irqsoff", "cr4_read_shadow", "load_direct_gdt", "asm_exc_nmi_noist",
+    "asm_exc_nmi_kvm_vmx", "cpu_emergency_register_virt_callback",
+    "cpu_emergency_unregister_virt_callback", "x86_virt_register_emergency_callback",
+    "x86_virt_unregister_emergency_callback", "__get_current_cr3_fast", "__flush_tlb_all",
+    "switch_fpu_return", "fpregs_assert_state_consistent", "hw_breakpoint_restore",
+    "intel_pt_handle_vmx", "msr_set_bit", "msr_clear_bit", "l1tf_vmx_mitigation", "write_ibpb",
+    "x86_verw_sel",
+}
+
+
+@dataclass
+class Tree:
+    """A fresh build of all steps for one kernel, with W=1."""
+
+    kernel: str
+    folder: Path
+    kdir: Path
+    outputs: dict[str, str]
+
+    def make(self, step: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        return make(self.folder / step.name, self.kdir, *words)
+
+
+def make(folder: Path, kdir: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs make in a folder; both outputs are in stdout."""
+    return subprocess.run(["make", "-C", str(folder), f"KDIR={kdir}", *words], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          env={**os.environ, "LC_ALL": "C"})
+
+
+def copy_sources(target: Path, folders: list[Path]) -> None:
+    """Copies common/ and some steps, sources only."""
+    for folder in [ROOT / "common", *folders]:
+        for name in build.sources(folder):
+            (target / folder.name / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, target / folder.name / name)
+
+
+@pytest.fixture(scope="module", params=kernels.ALL)
+def tree(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    """All steps built from nothing, two at the same time, as a reader would by make W=1."""
+    folder = BUILD / "scratch" / f"{os.getpid()}-{request.param}"
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_sources(folder, STEPS)
+    kdir = kernels.headers(request.param)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda step: make(folder / step.name, kdir, "W=1"), STEPS))
+    outputs = {step.name: result.stdout for step, result in zip(STEPS, results)}
+    failed = [step.name for step, result in zip(STEPS, results) if result.returncode]
+    assert not failed, outputs[failed[0]][-3000:]
+    yield Tree(request.param, folder, kdir, outputs)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_build_is_silent(tree: Tree) -> None:
+    """No word from the compilers, objtool or modpost: nothing but kbuild's own progress."""
+    usual = re.compile(r"make(\[\d+\])?: |  (CC|CXX|AS|LD|MODPOST|HOSTCC|BTF)\b"
+                       r"|Skipping BTF generation .* unavailability of vmlinux")
+    talk = {name: lines for name, output in tree.outputs.items()
+            if (lines := [line for line in output.splitlines() if not usual.match(line)])}
+    assert not talk
+
+
+def test_module_is_where_the_reader_is_told(tree: Tree) -> None:
+    assert not [step.name for step in STEPS
+                if not (tree.folder / step.name / f"{module_name(step)}.ko").exists()]
+
+
+def test_second_make_does_nothing(tree: Tree) -> None:
+    def compiled(step: Path) -> str:
+        return "".join(re.findall(r"^  (?:CC|CXX|AS|LD) .*$", tree.make(step, "W=1").stdout,
+                                  re.MULTILINE))
+
+    assert not {step.name: lines for step in STEPS if (lines := compiled(step))}
+
+
+def undefined_symbols(module: Path) -> list[str]:
+    """What the module wants from the kernel."""
+    listed = subprocess.run(["nm", "-u", str(module)], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout
+    return sorted(line.split()[-1] for line in listed.splitlines() if line.strip())
+
+
+def test_only_symbols_for_all_modules_are_used(tree: Tree) -> None:
+    """Each is EXPORT_SYMBOL or EXPORT_SYMBOL_GPL without a namespace, and stays so after 6.19."""
+    exports = {}
+    for line in (tree.kdir / "Module.symvers").read_text(encoding="ascii").splitlines():
+        fields = line.split("\t")
+        exports[fields[1]] = (fields[3], fields[4] if len(fields) > 4 else "")
+    used = {step.name: undefined_symbols(tree.folder / step.name / f"{module_name(step)}.ko")
+            for step in STEPS}
+    allowed = {("EXPORT_SYMBOL", ""), ("EXPORT_SYMBOL_GPL", "")}
+    wrong = {name: [symbol for symbol in symbols if exports.get(symbol) not in allowed
+                    or symbol in KEPT_FOR_KVM] for name, symbols in used.items()}
+    assert not {name: symbols for name, symbols in wrong.items() if symbols}
+    _record_symbols(tree.kernel, used)
+
+
+def _record_symbols(kernel: str, used: dict[str, list[str]]) -> None:
+    """Adds a kernel to build/results/symbols.json, from which the book takes its table."""
+    path = BUILD / "results" / "symbols.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known[kernel] = {"modules": {name: {"count": len(symbols), "symbols": symbols}
+                                 for name, symbols in used.items()},
+                     "all": sorted({symbol for symbols in used.values() for symbol in symbols})}
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def test_clean_leaves_sources_only(tree: Tree) -> None:
+    """Runs last on a tree: removes what was built in it."""
+    for step in STEPS:
+        result = tree.make(step, "clean")
+        assert result.returncode == 0, result.stdout
+    left = sorted(str(path.relative_to(tree.folder)) for path in tree.folder.rglob("*")
+                  if path.is_file())
+    wanted = sorted(f"{folder.name}/{name}" for folder in [ROOT / "common", *STEPS]
+                    for name in build.sources(folder))
+    assert left == wanted
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_missing_headers_are_explained(step: Path) -> None:
+    """One sentence names the package and the command that needs none."""
+    result = make(step, "/nowhere/build")
+    assert result.returncode != 0
+    said = [line for line in result.stdout.splitlines() if not line.startswith("make")]
+    assert len(said) == 1, result.stdout
+    assert "linux-headers-" in said[0] and f"./lab run {step.name[4:6]}" in said[0]
+
+
+def test_static_constructor_breaks_the_build(scratch: Path) -> None:
+    """It would compile, load, and never run; the message names the file."""
+    step = STEPS[0]
+    copy_sources(scratch, [step])
+    with open(scratch / step.name / "step.cpp", "a", encoding="utf-8") as file:
+        file.write("namespace { struct Late { long v = static_cast<long>(__builtin_ia32_rdtsc()); };"
+                   " Late late; }\nlong vtx_test_late() { return late.v; }\n")
+    result = make(scratch / step.name, kernels.headers("6.1"))
+    assert result.returncode != 0
+    assert any("step.cpp" in line and "static constructor" in line
+               for line in result.stdout.splitlines()), result.stdout
+
+
+@pytest.mark.parametrize("step", STEPS[1:2] + STEPS[-1:], ids=lambda step: step.name)
+def test_copy_builds_where_it_lies(step: Path, scratch: Path) -> None:
+    steps.copy(step, scratch / "mine")
+    result = make(scratch / "mine", kernels.headers("6.1"))
+    assert result.returncode == 0, result.stdout
+    assert (scratch / "mine" / f"{module_name(step)}.ko").exists()
+
+
+@pytest.fixture(scope="module")
+def commands() -> list[dict[str, object]]:
+    """What ./lab compile-commands would write."""
+    build.build("6.1", STEPS, yes=True)
+    return compile_commands.entries("6.1")
+
+
+def test_compile_commands_name_every_source(commands: list[dict[str, object]]) -> None:
+    listed = {entry["file"] for entry in commands}
+    wanted = {str(step / name) for step in STEPS for name in ("module.c", "step.cpp")}
+    assert wanted <= listed
+    assert all(Path(str(name)).exists() for name in listed)
+
+
+def test_clang_tidy_is_kept(commands: list[dict[str, object]], scratch: Path) -> None:
+    """Through compile_commands.json, as clangd reads it, on every step's C++."""
+    (scratch / "compile_commands.json").write_text(json.dumps(commands), encoding="utf-8")
+
+    def tidy(step: Path) -> list[str]:
+        log = scratch / f"{step.name}.log"
+        proc.run_logged(["clang-tidy", "-p", str(scratch), "--quiet", str(step / "step.cpp")], log)
+        return re.findall(r"^(?:/.*|\S+: )?(?:error|warning): .*$|^/.*: (?:error|warning): .*$",
+                          log.read_text(encoding="utf-8"), re.MULTILINE)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        complaints = {line.replace(f"{ROOT}/", "") for lines in pool.map(tidy, STEPS)
+                      for line in lines}
+    assert not sorted(complaints)
