@@ -12,7 +12,8 @@
 
 The test runs once a guest. Tests whose guests are equal share a boot; only what is selected is
 booted. `case` is a Case. The script is run by busybox's sh after LIBRARY (below). A test with other
-parameters may give a function of their values in place of the script or the files.
+parameters may give a function of their values in place of the script or the files; on parameters
+that neither takes the case does not depend, so that many tests can judge one run.
 """
 from __future__ import annotations
 
@@ -288,9 +289,11 @@ class Runner:
             return None
         values = dict(item.callspec.params)
         guest = values.pop("guest")
-        words = [value.stem if isinstance(value, Path) else str(value) for value in values.values()]
-        suffix = f" [{'-'.join(words)}]" if words else ""
         options = mark.kwargs
+        taken = _taken(options["script"]) | _taken(options["files"])
+        words = [value.stem if isinstance(value, Path) else str(value)
+                 for name, value in values.items() if name in taken]
+        suffix = f" [{'-'.join(words)}]" if words else ""
         case = Case(name=(options["name"] or item.originalname) + suffix, guest=guest,
                     script=_called(options["script"], values),
                     files=_called(options["files"], values) or {}, seconds=options["seconds"],
@@ -350,5 +353,9 @@ def _called(value: Any, parameters: Mapping[str, Any]) -> Any:
     """The value, or what it returns for a test's parameters (those that it takes)."""
     if not callable(value):
         return value
-    names = inspect.signature(value).parameters
-    return value(**{name: parameters[name] for name in names})
+    return value(**{name: parameters[name] for name in _taken(value)})
+
+
+def _taken(value: Any) -> set[str]:
+    """The names of a test's parameters on which a script or the files depend."""
+    return set(inspect.signature(value).parameters) if callable(value) else set()
