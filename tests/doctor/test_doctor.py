@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""vmcs-doctor: reports on samples, exit statuses, bad input."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SAMPLES = HERE / "samples"
+PROGRAM = os.environ.get("VMCS_DOCTOR", str(ROOT / "build/default/tools/vmcs-doctor/vmcs-doctor"))
+
+
+def doctor(*words: str | Path, text: bytes | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the program; output as text."""
+    run = subprocess.run([PROGRAM, *map(str, words)], input=text, capture_output=True, timeout=60,
+                         check=False)
+    return subprocess.CompletedProcess(run.args, run.returncode, run.stdout.decode(),
+                                       run.stderr.decode())
+
+
+def examined(*words: str | Path, status: int, text: bytes | None = None) -> list[dict]:
+    """The JSON report, after its exit status was checked."""
+    run = doctor("--json", *words, text=text)
+    assert run.returncode == status, run.stdout + run.stderr
+    return json.loads(run.stdout)
+
+
+def rules(report: dict) -> list[str]:
+    """The ids of the broken rules."""
+    return [finding["rule"] for finding in report["findings"]]
+
+
+@pytest.mark.parametrize("name, broken", [
+    ("kvm-6.1-sound.log", [[]]),
+    ("kvm-6.1-efer-autoload.log", [[]]),
+    ("kvm-6.1-interrupt.log", [["R05"]]),
+    ("kvm-6.12-segments.log", [["S18", "S20a"]]),
+    ("kvm-6.12-controls.log", [["C08", "C18"]]),
+    ("kvm-two.log", [[], ["I02"]]),
+    ("kvm-cut-in-host.log", [[]]),
+    ("kvm-cut-start.log", [[]]),
+    ("own-sound.vmcs", [[]]),
+    ("own-control.vmcs", [["C01", "L03"]]),
+])
+def test_sample(name: str, broken: list[list[str]]) -> None:
+    """Each sample has the findings that were put into it, and no other."""
+    status = 1 if any(broken) else 0
+    reports = examined(SAMPLES / name, status=status)
+    assert [rules(report) for report in reports] == broken
+
+
+def test_finding_is_complete() -> None:
+    """A finding has the field, its value, the bits, the rule and the place in the SDM."""
+    report, = examined(SAMPLES / "kvm-6.1-interrupt.log", status=1)
+    assert report["format"] == "kvm" and report["line"] == 2
+    assert report["findings"] == [{
+        "rule": "R05", "field": "Guest RFLAGS", "encoding": "0x6820", "value": "0x2",
+        "bits": "0x200", "entry": 0,
+        "must": "injecting an external interrupt needs guest RFLAGS.IF",
+        "outcome": "exit reason 33", "sdm_title": "Checks on Guest RIP and RFLAGS",
+        "sdm_number": "26.3.1.4"}]
+    assert report["prediction"]["qualifications_of_33"] == [0]
+    assert report["observed"] == "exit reason 33 with bit 31, qualification 0"
+    text = doctor(SAMPLES / "kvm-6.1-interrupt.log").stdout
+    for words in ("R05", "Guest RFLAGS (6820H) = 0x2", "bits at fault 0x200", "26.3.1.4",
+                  "exit qualification 0"):
+        assert words in text
+
+
+def test_fields_that_kvm_does_not_print_are_undecided() -> None:
+    """The link pointer is one of them; nothing is held for or against it."""
+    report, = examined(SAMPLES / "kvm-6.1-sound.log", status=0)
+    undecided = {row["rule"]: row["because"] for row in report["undecided"]}
+    assert undecided["L01"] == "VMCS link pointer is unknown"
+    assert not report["prediction"]["certain"]
+    assert {"C05", "C07", "C17d", "C24b", "C28", "C29a", "C29b", "L01", "L02", "L03"} == set(undecided)
+    text = doctor("--undecided", SAMPLES / "kvm-6.1-sound.log").stdout
+    assert "L01  VMCS link pointer is unknown" in text
+
+
+def test_effective_efer_is_not_the_field() -> None:
+    """What KVM prints as (autoload) or (effective) is not what the VMCS holds."""
+    report, = examined(SAMPLES / "kvm-6.1-efer-autoload.log", status=0)
+    assert "G14a" in {row["rule"] for row in report["undecided"]}
+
+
+def test_parts_that_are_missing_are_told() -> None:
+    """A log that was cut off is judged by what is left, and says so."""
+    report, = examined(SAMPLES / "kvm-cut-in-host.log", status=0)
+    assert report["warnings"] == ['the part "Control State" is missing']
+    report, = examined(SAMPLES / "kvm-cut-start.log", status=0)
+    assert report["warnings"] == ['the part "Guest State" is missing']
+
+
+@pytest.mark.parametrize("prefix", [
+    b"", b"[   12.345678] ", b"<3>[   12.345678] ", b"[   12.345678] kvm_intel: ",
+    b"[   12.345678][ T2211] kvm_intel: ", b"Nov 20 09:14:07 host kernel: ",
+    b"Nov 20 09:14:07 host kernel: [   12.345678] kvm_intel: "])
+def test_prefixes(prefix: bytes) -> None:
+    """Time stamps, priorities, host names and the module's name do not matter."""
+    plain = re.sub(rb"(?m)^\[ *[0-9.]+\] ", b"", (SAMPLES / "kvm-6.1-interrupt.log").read_bytes())
+    text = b"".join(prefix + line for line in plain.splitlines(keepends=True))
+    report, = examined(text=text, status=1)
+    assert rules(report) == ["R05"]
+    assert report["fields_known"] == 114
+
+
+def test_every_cut_ends_well() -> None:
+    """Whatever a log was cut to, there is a verdict on the rest or an error with its line."""
+    text = (SAMPLES / "kvm-6.12-controls.log").read_bytes()
+    for length in range(0, len(text), 41):
+        run = doctor("--json", text=text[:length])
+        assert run.returncode in (0, 1, 2), length
+        if run.returncode == 2:
+            assert run.stdout == "" and run.stderr.startswith("vmcs-doctor: standard input")
+        else:
+            json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("name, words", [
+    ("bad-twice.vmcs", "line 2: Guest CR3 was given before with another value"),
+    ("bad-name.vmcs", 'line 2: no VMCS field and no capability MSR is called "Guest CR9"'),
+    ("bad-width.vmcs", "line 1: Guest CS selector has only 16 bits"),
+    ("bad-number.vmcs", "line 1:"),
+    ("bad-equals.vmcs", "line 1: this is not NAME = VALUE"),
+    ("bad-binary.vmcs", "line 2: this is not text"),
+    ("bad-no-vmcs.vmcs", "describes a processor, but no VMCS"),
+    ("bad-empty.vmcs", "there is no VMCS in the input"),
+    ("kvm-cut-in-number.log", "line 30: the value of Host GDTR base is cut off"),
+])
+def test_unusable_input(name: str, words: str) -> None:
+    """Exit status 2, one line on standard error, nothing on standard output."""
+    run = doctor(SAMPLES / name)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert words in run.stderr and run.stderr.count("\n") == 1
+
+
+def test_contradiction_in_a_log() -> None:
+    """A field printed twice with different values is no field."""
+    text = (SAMPLES / "kvm-6.1-sound.log").read_bytes()
+    twice = text.replace(b"RFLAGS=0x00000246", b"RFLAGS=0x00000246\nRFLAGS=0x00000202")
+    run = doctor(text=twice)
+    assert run.returncode == 2 and "printed before with another value" in run.stderr
+
+
+def test_huge_input() -> None:
+    """A hundred megabytes are refused in words, and in time."""
+    run = doctor(text=b"# nothing\n" * (10 << 20))
+    assert run.returncode == 2 and "longer than 64 MiB" in run.stderr
+    run = doctor(text=b"x" * (1 << 20))
+    assert run.returncode == 2 and "longer than 4096 bytes" in run.stderr
+
+
+def test_long_log_around_a_dump() -> None:
+    """Forty megabytes of other lines do not hide a dump, nor take long."""
+    noise = b"[    1.000000] usb 1-1: new high-speed USB device number 2 using xhci_hcd\n" * 500_000
+    report, = examined(text=noise + (SAMPLES / "kvm-6.1-interrupt.log").read_bytes(), status=1)
+    assert rules(report) == ["R05"] and report["line"] == 500_002
+
+
+def test_random_bytes() -> None:
+    """Noise is an error, never a crash."""
+    state = 1
+    for size in (1, 100, 5000):
+        noise = bytearray()
+        for _ in range(size):
+            state = (state * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
+            noise.append(state >> 56)
+        assert doctor(text=bytes(noise)).returncode == 2
+
+
+def test_processor_from_a_file() -> None:
+    """A control that this model lacks is found only if the model is described."""
+    assert examined(SAMPLES / "kvm-6.1-sound.log", status=0)
+    report, = examined("--cpu", SAMPLES / "skylake_x.cpu", SAMPLES / "kvm-6.1-sound.log", status=1)
+    found = {finding["rule"]: finding["bits"] for finding in report["findings"]}
+    assert found["C01"] == "0x80"  # no posted interrupts there
+    assert "skylake_x.cpu" in report["processor"]
+
+
+def test_processor_files_can_be_bad() -> None:
+    """So can the description of a processor."""
+    run = doctor("--cpu", SAMPLES / "bad-name.vmcs", SAMPLES / "own-sound.vmcs")
+    assert run.returncode == 2 and "bad-name.vmcs, line 2" in run.stderr
+    run = doctor("--cpu", "/nonexistent", SAMPLES / "own-sound.vmcs")
+    assert run.returncode == 2 and "/nonexistent" in run.stderr
+    run = doctor("--cpu", SAMPLES / "own-sound.vmcs", SAMPLES / "own-sound.vmcs")
+    assert run.returncode == 2 and "no description of a processor" in run.stderr
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["--format=xml"], ["--cpu"], ["a", "b"],
+                                   ["/nonexistent/file"], ["/"]])
+def test_bad_command_lines(words: list[str]) -> None:
+    """One line that says what is wrong."""
+    run = doctor(*words)
+    assert run.returncode == 2
+    assert run.stderr.startswith("vmcs-doctor: ") and run.stderr.count("\n") == 1
+
+
+def test_full_disk() -> None:
+    """A report that cannot be written is a failure."""
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([PROGRAM, SAMPLES / "own-sound.vmcs"], stdout=full,
+                             stderr=subprocess.PIPE, check=False)
+    assert run.returncode == 2 and b"could not be written" in run.stderr
+
+
+def test_help_and_manual_agree() -> None:
+    """Each option of --help is in the manual, and the manual renders without complaint."""
+    help_text = doctor("--help").stdout
+    manual = (ROOT / "tools/vmcs-doctor/vmcs-doctor.1").read_text(encoding="utf-8")
+    options = set(re.findall(r"--[a-z][a-z-]*", help_text))
+    assert options and options == set(re.findall(r"--[a-z][a-z-]*", manual))
+
+
+def test_rules_are_listed() -> None:
+    """--rules prints a row for each rule, with unique ids."""
+    rows = [line.split("\t") for line in doctor("--rules").stdout.splitlines()]
+    assert all(len(row) == 5 for row in rows)
+    assert len({row[0] for row in rows}) == len(rows) > 170
+    source = "".join(path.read_text(encoding="utf-8")
+                     for path in (ROOT / "common/vmx/entry_checks").glob("*.hpp"))
+    assert len(rows) == len(re.findall(r'^ *"[A-Z]\d\d[a-e]?", ', source, re.MULTILINE)) + len(
+        re.findall(r'rule<[^;]*?>\("S01"', source))
