@@ -13,17 +13,16 @@ namespace vtx {
 class InterruptsOff {
 public:
     InterruptsOff() { asm volatile("pushfq; popq %[flags]; cli" : [flags] "=r"(flags_)::"memory"); }
-    ~InterruptsOff()
-    {
+    ~InterruptsOff() {
         if ((flags_ & interrupt_flag) != 0)
             asm volatile("sti" ::: "memory");
     }
-    InterruptsOff(const InterruptsOff&) = delete;
-    InterruptsOff& operator=(const InterruptsOff&) = delete;
+    InterruptsOff(const InterruptsOff &) = delete;
+    InterruptsOff &operator=(const InterruptsOff &) = delete;
 
 private:
     static constexpr std::uint64_t interrupt_flag = 1 << 9;
     std::uint64_t flags_;
 };
 
-}  // namespace vtx
+} // namespace vtx

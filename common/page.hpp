@@ -19,53 +19,51 @@ class Page {
 public:
     constexpr Page() = default;
     ~Page() { vtx_page_free(memory_); }
-    Page(const Page&) = delete;
-    Page& operator=(const Page&) = delete;
+    Page(const Page &) = delete;
+    Page &operator=(const Page &) = delete;
 
     /// Takes a page from the kernel. False if there is none. May sleep. Called once.
-    [[nodiscard]] bool allocate()
-    {
-        memory_ = static_cast<std::byte*>(vtx_page_allocate());
+    [[nodiscard]] bool allocate() {
+        memory_ = static_cast<std::byte *>(vtx_page_allocate());
         return memory_ != nullptr;
     }
 
     /// The page's bytes. Null before allocate().
-    std::byte* bytes() const { return memory_; }
+    std::byte *bytes() const { return memory_; }
 
     /// The page seen as an array of 64-bit entries, as page tables are.
-    std::uint64_t* entries() const { return static_cast<std::uint64_t*>(static_cast<void*>(memory_)); }
+    std::uint64_t *entries() const {
+        return static_cast<std::uint64_t *>(static_cast<void *>(memory_));
+    }
 
     /// Where the processor finds the page.
     PhysicalAddress physical() const { return PhysicalAddress{vtx_page_physical(memory_)}; }
 
 private:
-    std::byte* memory_ = nullptr;
+    std::byte *memory_ = nullptr;
 };
 
 /// The one owner of a T in memory of its own, for what is too large for a kernel stack.
 /// Empty until allocate() succeeded.
-template <typename T>
-class Box {
+template <typename T> class Box {
 public:
     constexpr Box() = default;
     /// Takes over an object that release() let go.
-    explicit Box(T* object) : object_(object) {}
+    explicit Box(T *object) : object_(object) {}
     ~Box() { reset(); }
-    Box(const Box&) = delete;
-    Box& operator=(const Box&) = delete;
+    Box(const Box &) = delete;
+    Box &operator=(const Box &) = delete;
 
     /// Makes a T. False if there is no memory. May sleep. Called while empty.
-    [[nodiscard]] bool allocate()
-    {
-        void* const memory = vtx_memory_allocate(sizeof(T));
+    [[nodiscard]] bool allocate() {
+        void *const memory = vtx_memory_allocate(sizeof(T));
         if (memory != nullptr)
             object_ = new (memory) T{};
         return memory != nullptr;
     }
 
     /// Destroys the T, if there is one.
-    void reset()
-    {
+    void reset() {
         if (object_ != nullptr)
             object_->~T();
         vtx_memory_free(std::exchange(object_, nullptr));
@@ -73,17 +71,17 @@ public:
 
     /// Lets go of the object, which then outlives this box: for what stays until the module is
     /// unloaded (a static Box would need a static destructor, which modules do not run).
-    T* release() { return std::exchange(object_, nullptr); }
+    T *release() { return std::exchange(object_, nullptr); }
 
     /// Exchanges the objects of two boxes.
-    void swap(Box& other) { std::swap(object_, other.object_); }
+    void swap(Box &other) { std::swap(object_, other.object_); }
 
-    T& operator*() const { return *object_; }
-    T* operator->() const { return object_; }
+    T &operator*() const { return *object_; }
+    T *operator->() const { return object_; }
     explicit operator bool() const { return object_ != nullptr; }
 
 private:
-    T* object_ = nullptr;
+    T *object_ = nullptr;
 };
 
-}  // namespace vtx
+} // namespace vtx

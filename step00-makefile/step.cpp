@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// The C++ side of the module: the smallest program that shows C++ at work in the kernel.
-#include "kernel.h"
 #include "step.h"
+#include "kernel.h"
 
 namespace {
 
@@ -12,21 +12,17 @@ class Scope {
 public:
     Scope() { vtx_log("a scope begins: constructor"); }
     ~Scope() { vtx_log("the scope ends: destructor"); }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
+    Scope(const Scope &) = delete;
+    Scope &operator=(const Scope &) = delete;
 };
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     vtx_log("C++ compiler: g++ " __VERSION__ ", standard %ld", __cplusplus);
     Scope scope;
     vtx_log("inside the scope");
     return 0;
 }
 
-void step_stop()
-{
-    vtx_log("unloaded");
-}
+void step_stop() { vtx_log("unloaded"); }

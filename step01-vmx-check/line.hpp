@@ -11,16 +11,14 @@ namespace vtx {
 class Line {
 public:
     /// Appends text.
-    Line& add(const char* text)
-    {
+    Line &add(const char *text) {
         for (; *text != '\0'; text++)
             add(*text);
         return *this;
     }
 
     /// Appends an acronym in capitals, after a blank if it is not the first.
-    Line& add_acronym(const char* name)
-    {
+    Line &add_acronym(const char *name) {
         if (length_ != 0)
             add(' ');
         for (; *name != '\0'; name++)
@@ -29,14 +27,13 @@ public:
     }
 
     /// Appends words, after a comma if they are not the first.
-    Line& add_item(const char* words) { return add(length_ != 0 ? ", " : "").add(words); }
+    Line &add_item(const char *words) { return add(length_ != 0 ? ", " : "").add(words); }
 
     /// The text so far, or `nothing` if there is none.
-    const char* text(const char* nothing = "") const { return length_ != 0 ? text_ : nothing; }
+    const char *text(const char *nothing = "") const { return length_ != 0 ? text_ : nothing; }
 
 private:
-    void add(char letter)
-    {
+    void add(char letter) {
         if (length_ + 1 < sizeof text_)
             text_[length_++] = letter;
     }
@@ -45,4 +42,4 @@ private:
     std::size_t length_ = 0;
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -23,14 +23,12 @@ struct ReportedMsrs {
     static constexpr std::size_t count = 1 + last - first + 1;
 
     /// The place of an MSR in an array of `count`.
-    static constexpr std::size_t index(Msr msr)
-    {
+    static constexpr std::size_t index(Msr msr) {
         return msr == Msr::feature_control ? 0 : 1 + static_cast<std::uint32_t>(msr) - first;
     }
 
     /// The MSR at a place.
-    static constexpr Msr at(std::size_t index)
-    {
+    static constexpr Msr at(std::size_t index) {
         return index == 0 ? Msr::feature_control
                           : Msr{first + static_cast<std::uint32_t>(index) - 1};
     }
@@ -39,15 +37,14 @@ struct ReportedMsrs {
 /// The answers of one logical processor.
 struct Reading {
     VmxCheck check{};
-    CpuidResult leaf1{};                   ///< CPUID leaf 1: also the registers asked by mistake.
-    std::uint64_t cr0 = 0, cr4 = 0;        ///< As they are while Linux runs.
-    std::optional<VmxCapabilities> vmx{};  ///< Nothing without VMX, or if `unreadable` is set.
-    Msr unreadable{};                      ///< An MSR that should exist, but RDMSR faulted.
+    CpuidResult leaf1{};                  ///< CPUID leaf 1: also the registers asked by mistake.
+    std::uint64_t cr0 = 0, cr4 = 0;       ///< As they are while Linux runs.
+    std::optional<VmxCapabilities> vmx{}; ///< Nothing without VMX, or if `unreadable` is set.
+    Msr unreadable{};                     ///< An MSR that should exist, but RDMSR faulted.
 
     /// Asks the logical processor that runs this. Interrupts are off. An MSR is read only if what
     /// was read before says that it exists: RDMSR of one that does not is a fault.
-    void take()
-    {
+    void take() {
         *this = {};
         check = check_vmx();
         leaf1 = cpuid(1);
@@ -65,9 +62,8 @@ struct Reading {
     }
 
     /// What an MSR of the report holds; nothing if it does not exist.
-    std::optional<std::uint64_t>& value(Msr msr) { return msrs[ReportedMsrs::index(msr)]; }
-    const std::optional<std::uint64_t>& value(Msr msr) const
-    {
+    std::optional<std::uint64_t> &value(Msr msr) { return msrs[ReportedMsrs::index(msr)]; }
+    const std::optional<std::uint64_t> &value(Msr msr) const {
         return msrs[ReportedMsrs::index(msr)];
     }
 
@@ -77,10 +73,8 @@ struct Reading {
 /// Calls `note(name, first, here)` for each register in which two readings differ; a value is
 /// missing where the register does not exist. CR0, CR4 and most of CPUID are not compared: they
 /// may differ from moment to moment, and are not about VMX.
-template <typename Note>
-void compare(const Reading& first, const Reading& here, Note note)
-{
-    const auto bits = [](const Reading& of) {
+template <typename Note> void compare(const Reading &first, const Reading &here, Note note) {
+    const auto bits = [](const Reading &of) {
         return of.leaf1.ecx & (Cpuid1Ecx::vmx | Cpuid1Ecx::hypervisor);
     };
 
@@ -93,4 +87,4 @@ void compare(const Reading& first, const Reading& here, Note note)
             note(msr_name(ReportedMsrs::at(i)), first.msrs[i], here.msrs[i]);
 }
 
-}  // namespace vtx
+} // namespace vtx

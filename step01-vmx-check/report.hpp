@@ -20,8 +20,7 @@ namespace vtx {
 struct Settings {
     unsigned must_be_1 = 0, may_be_1 = 0, must_be_0 = 0;
 
-    void add(Setting setting)
-    {
+    void add(Setting setting) {
         (setting == Setting::must_be_1  ? must_be_1
          : setting == Setting::may_be_1 ? may_be_1
                                         : must_be_0)++;
@@ -30,8 +29,7 @@ struct Settings {
 
 /// What a bit of CR0 or CR4 may be in VMX operation. A bit that is 1 in the FIXED0 register must
 /// be 1, one that is 0 in FIXED1 must be 0. \sdm{vmx-fixed-bits-in-cr0} \sdm{vmx-fixed-bits-in-cr4}
-constexpr Setting fixed_setting(std::uint64_t mask, std::uint64_t fixed0, std::uint64_t fixed1)
-{
+constexpr Setting fixed_setting(std::uint64_t mask, std::uint64_t fixed0, std::uint64_t fixed1) {
     if ((fixed1 & mask) == 0)
         return Setting::must_be_0;
     return (fixed0 & mask) != 0 ? Setting::must_be_1 : Setting::may_be_1;
@@ -40,9 +38,7 @@ constexpr Setting fixed_setting(std::uint64_t mask, std::uint64_t fixed0, std::u
 /// The capability MSR of a control word. Where there are TRUE MSRs they say more: a control that
 /// must be 1 by the plain one, for software which does not know of it, may be 0 by the TRUE one.
 /// \sdm{reserved-controls-and-default-settings}
-template <Control C>
-constexpr Msr capability_msr(bool has_true_controls)
-{
+template <Control C> constexpr Msr capability_msr(bool has_true_controls) {
     if constexpr (std::same_as<C, PinControl>)
         return has_true_controls ? Msr::vmx_true_pinbased_ctls : Msr::vmx_pinbased_ctls;
     else if constexpr (std::same_as<C, PrimaryControl>)
@@ -66,8 +62,7 @@ constexpr Msr capability_msr(bool has_true_controls)
 /// CPUID. The two wrong registers are shown because programs that test them go unnoticed: on many
 /// processors they give the right answer, for a reason that has nothing to do with VMX.
 /// \sdm{discovering-support-for-vmx}
-inline void tell_cpuid(const Reading& reading)
-{
+inline void tell_cpuid(const Reading &reading) {
     const bool eax = (reading.leaf1.eax & Cpuid1Ecx::vmx) != 0;
     const bool edx = (reading.leaf1.edx & Cpuid1Ecx::vmx) != 0;
     const auto judge = [&](bool says) {
@@ -75,33 +70,36 @@ inline void tell_cpuid(const Reading& reading)
     };
 
     vtx_log("vendor (CPUID leaf 0): %s", reading.check.vendor);
-    vtx_log("CPUID.1:ECX[5] is %d: this CPU has %s", reading.check.vmx,
-            reading.check.vmx ? "VMX" : "no VMX");
-    vtx_log("the wrong registers: EAX[5] (model number) says %s, %s; EDX[5] (MSRs exist) says "
-            "%s, %s",
-            eax ? "yes" : "no", judge(eax), edx ? "yes" : "no", judge(edx));
-    vtx_log("CPUID.1:ECX[31] is %d: %s", reading.check.hypervisor,
-            reading.check.hypervisor ? "this is a virtual CPU, with a hypervisor beneath"
-                                     : "no hypervisor beneath, or none that says so");
+    vtx_log(
+        "CPUID.1:ECX[5] is %d: this CPU has %s", reading.check.vmx,
+        reading.check.vmx ? "VMX" : "no VMX");
+    vtx_log(
+        "the wrong registers: EAX[5] (model number) says %s, %s; EDX[5] (MSRs exist) says "
+        "%s, %s",
+        eax ? "yes" : "no", judge(eax), edx ? "yes" : "no", judge(edx));
+    vtx_log(
+        "CPUID.1:ECX[31] is %d: %s", reading.check.hypervisor,
+        reading.check.hypervisor ? "this is a virtual CPU, with a hypervisor beneath"
+                                 : "no hypervisor beneath, or none that says so");
 }
 
 /// IA32_FEATURE_CONTROL. \sdm{enabling-and-entering-vmx-operation}
-inline void tell_feature_control(const VmxCheck& check)
-{
-    vtx_log("IA32_FEATURE_CONTROL is %#llx: %s, VMXON %s outside SMX operation",
-            static_cast<unsigned long long>(check.feature_control),
-            check.locked() ? "locked" : "not locked", check.allowed() ? "allowed" : "not allowed");
+inline void tell_feature_control(const VmxCheck &check) {
+    vtx_log(
+        "IA32_FEATURE_CONTROL is %#llx: %s, VMXON %s outside SMX operation",
+        static_cast<unsigned long long>(check.feature_control),
+        check.locked() ? "locked" : "not locked", check.allowed() ? "allowed" : "not allowed");
 }
 
 /// IA32_VMX_BASIC and IA32_VMX_MISC. \sdm{basic-vmx-information} \sdm{miscellaneous-data}
-inline void tell_basic_and_misc(const VmxCapabilities& vmx)
-{
+inline void tell_basic_and_misc(const VmxCapabilities &vmx) {
     const unsigned type = vmx.memory_type();
-    const char* const type_name = type == 6 ? "write-back" : type == 0 ? "uncacheable" : "reserved";
-    vtx_log("IA32_VMX_BASIC: VMCS revision identifier %#x, regions of %u bytes, memory type %u "
-            "(%s), %s",
-            vmx.revision(), vmx.region_size(), type, type_name,
-            vmx.has_true_controls() ? "TRUE control MSRs" : "no TRUE control MSRs");
+    const char *const type_name = type == 6 ? "write-back" : type == 0 ? "uncacheable" : "reserved";
+    vtx_log(
+        "IA32_VMX_BASIC: VMCS revision identifier %#x, regions of %u bytes, memory type %u "
+        "(%s), %s",
+        vmx.revision(), vmx.region_size(), type, type_name,
+        vmx.has_true_controls() ? "TRUE control MSRs" : "no TRUE control MSRs");
 
     Line states;
     states.add_item("active");
@@ -112,39 +110,40 @@ inline void tell_basic_and_misc(const VmxCapabilities& vmx)
     if (vmx.has_activity_wait_for_sipi())
         states.add_item("wait-for-SIPI");
     if (vmx.supports(PinControl::activate_preemption_timer))
-        vtx_log("IA32_VMX_MISC: the VMX-preemption timer runs at the rate of the TSC divided by %u",
-                1u << vmx.preemption_timer_rate());
+        vtx_log(
+            "IA32_VMX_MISC: the VMX-preemption timer runs at the rate of the TSC divided by %u",
+            1u << vmx.preemption_timer_rate());
     else
         vtx_log("IA32_VMX_MISC: no VMX-preemption timer on this CPU");
-    vtx_log("IA32_VMX_MISC: activity states %s; CR3-target values: %u", states.text(),
-            vmx.cr3_targets());
+    vtx_log(
+        "IA32_VMX_MISC: activity states %s; CR3-target values: %u", states.text(),
+        vmx.cr3_targets());
 }
 
 /// CR0 or CR4: what VMX operation demands, and whether the register `value`, in which `wanted` is
 /// still to be set, is fit for it.
 template <std::size_t count>
-void tell_fixed_bits(const char* name, const BitName (&bits)[count], std::uint64_t value,
-                     std::uint64_t wanted, std::uint64_t fixed0, std::uint64_t fixed1)
-{
+void tell_fixed_bits(
+    const char *name, const BitName (&bits)[count], std::uint64_t value, std::uint64_t wanted,
+    std::uint64_t fixed0, std::uint64_t fixed1) {
     Settings settings;
     Line must_be_1;
-    for (const BitName& bit : bits) {
+    for (const BitName &bit : bits) {
         const Setting setting = fixed_setting(bit.mask, fixed0, fixed1);
         settings.add(setting);
         if (setting == Setting::must_be_1)
             must_be_1.add_acronym(bit.name);
     }
-    vtx_log("%s in VMX operation: %s must be 1, %u others may be 1, %u must be 0; now %#llx: %s",
-            name, must_be_1.text("none"), settings.may_be_1, settings.must_be_0,
-            static_cast<unsigned long long>(value),
-            violated_fixed_bits(value | wanted, fixed0, fixed1) == 0 ? "fits" : "does not fit");
+    vtx_log(
+        "%s in VMX operation: %s must be 1, %u others may be 1, %u must be 0; now %#llx: %s", name,
+        must_be_1.text("none"), settings.may_be_1, settings.must_be_0,
+        static_cast<unsigned long long>(value),
+        violated_fixed_bits(value | wanted, fixed0, fixed1) == 0 ? "fits" : "does not fit");
 }
 
 /// The name of a control, or null for a reserved bit.
-template <Control C>
-constexpr const char* name_of_bit(unsigned bit)
-{
-    for (const ControlInfo<C>& row : ControlTable<C>::rows)
+template <Control C> constexpr const char *name_of_bit(unsigned bit) {
+    for (const ControlInfo<C> &row : ControlTable<C>::rows)
         if (static_cast<unsigned>(row.control) == bit)
             return row.name;
     return nullptr;
@@ -152,9 +151,7 @@ constexpr const char* name_of_bit(unsigned bit)
 
 /// A control word: how many of its controls are of each kind. Reserved bits that must be 1 are
 /// counted apart: nobody wants them, and a VM entry fails without them.
-template <Control C>
-void tell_controls(const Reading& reading)
-{
+template <Control C> void tell_controls(const Reading &reading) {
     Settings controls, reserved;
     if (!reading.value(capability_msr<C>(false))) {
         vtx_log("%s: this CPU has none", ControlTable<C>::name);
@@ -163,15 +160,14 @@ void tell_controls(const Reading& reading)
     for (unsigned bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
         (name_of_bit<C>(bit) != nullptr ? controls : reserved)
             .add(setting(static_cast<C>(bit), reading.vmx->allowed<C>()));
-    vtx_log("%s: %u must be 1 (and %u reserved bits), %u may be 1, %u must be 0",
-            ControlTable<C>::name, controls.must_be_1, reserved.must_be_1, controls.may_be_1,
-            controls.must_be_0);
+    vtx_log(
+        "%s: %u must be 1 (and %u reserved bits), %u may be 1, %u must be 0", ControlTable<C>::name,
+        controls.must_be_1, reserved.must_be_1, controls.may_be_1, controls.must_be_0);
 }
 
 /// Everything that the capability MSRs say, in brief.
-inline void tell_capabilities(const Reading& reading)
-{
-    const VmxCapabilities& vmx = *reading.vmx;
+inline void tell_capabilities(const Reading &reading) {
+    const VmxCapabilities &vmx = *reading.vmx;
 
     tell_basic_and_misc(vmx);
     tell_fixed_bits("CR0", cr0_bits, reading.cr0, 0, vmx.cr0_fixed0, vmx.cr0_fixed1);
@@ -183,15 +179,15 @@ inline void tell_capabilities(const Reading& reading)
     tell_controls<ExitControl>(reading);
     tell_controls<SecondaryExitControl>(reading);
     tell_controls<EntryControl>(reading);
-    vtx_log("EPT: %s, VPID: %s, VM functions: %s",
-            vmx.supports(SecondaryControl::enable_ept) ? "yes" : "no",
-            vmx.supports(SecondaryControl::enable_vpid) ? "yes" : "no",
-            vmx.supports(SecondaryControl::enable_vm_functions) ? "yes" : "no");
+    vtx_log(
+        "EPT: %s, VPID: %s, VM functions: %s",
+        vmx.supports(SecondaryControl::enable_ept) ? "yes" : "no",
+        vmx.supports(SecondaryControl::enable_vpid) ? "yes" : "no",
+        vmx.supports(SecondaryControl::enable_vm_functions) ? "yes" : "no");
 }
 
 /// The answers of one logical processor, in brief.
-inline void tell_reading(const Reading& reading)
-{
+inline void tell_reading(const Reading &reading) {
     tell_cpuid(reading);
     if (reading.check.vmx)
         tell_feature_control(reading.check);
@@ -201,20 +197,21 @@ inline void tell_reading(const Reading& reading)
 
 /// The last word: can a reader go on here, and if not, what stands in the way? The later steps
 /// refuse for the same reasons.
-inline void tell_conclusion(const Reading& reading)
-{
-    const VmxCheck& check = reading.check;
+inline void tell_conclusion(const Reading &reading) {
+    const VmxCheck &check = reading.check;
 
     if (!check.vmx && check.hypervisor)
-        vtx_log("no VMX: %s, a virtual CPU; let its hypervisor pass VMX on, if it can, or go on with "
-                "./lab run 02, in the emulated machine",
-                check.vendor);
+        vtx_log(
+            "no VMX: %s, a virtual CPU; let its hypervisor pass VMX on, if it can, or go on with "
+            "./lab run 02, in the emulated machine",
+            check.vendor);
     else if (!check.vmx)
         vtx_log("no VMX: %s; go on with ./lab run 02, in the emulated machine", check.vendor);
     else if (!reading.vmx)
-        vtx_log("VMX, but %s cannot be read: the hypervisor beneath passes VMX on only in part; "
-                "go on with ./lab run 02, in the emulated machine",
-                msr_name(reading.unreadable));
+        vtx_log(
+            "VMX, but %s cannot be read: the hypervisor beneath passes VMX on only in part; "
+            "go on with ./lab run 02, in the emulated machine",
+            msr_name(reading.unreadable));
     else if (!check.locked() || !check.allowed())
         vtx_log("VMX, but the firmware does not allow it: enable virtualization (VT-x) in the "
                 "firmware set-up and power-cycle, or go on with ./lab run 02");
@@ -225,4 +222,4 @@ inline void tell_conclusion(const Reading& reading)
         vtx_log("VMX is there and allowed: go on with step 02");
 }
 
-}  // namespace vtx
+} // namespace vtx

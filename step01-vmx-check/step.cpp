@@ -22,25 +22,21 @@ struct Survey {
     unsigned processors = 0;
     unsigned differences = 0;
 
-    static constexpr unsigned most_told = 8;  ///< Differences that the log shows.
+    static constexpr unsigned most_told = 8; ///< Differences that the log shows.
 };
 
 /// Lives from insmod to rmmod, for the file `capabilities` shows it.
-constinit Survey* loaded = nullptr;
+constinit Survey *loaded = nullptr;
 
 // [visit]
 /// Runs on the visited processor, with interrupts off.
-void read_here(void* context)
-{
-    static_cast<Survey*>(context)->here.take();
-}
+void read_here(void *context) { static_cast<Survey *>(context)->here.take(); }
 
 /// Runs after it, where printing is allowed: tells all of the first processor, and of the others
 /// what differs.
-int tell(unsigned int cpu, void* context)
-{
+int tell(unsigned int cpu, void *context) {
     using ull = unsigned long long;
-    Survey& survey = *static_cast<Survey*>(context);
+    Survey &survey = *static_cast<Survey *>(context);
 
     if (survey.processors++ == 0) {
         survey.first = survey.here;
@@ -48,31 +44,31 @@ int tell(unsigned int cpu, void* context)
         tell_reading(survey.first);
         return 0;
     }
-    compare(survey.first, survey.here,
-            [&](const char* name, std::optional<std::uint64_t> first,
-                std::optional<std::uint64_t> here) {
-                if (survey.differences++ < Survey::most_told)
-                    vtx_log("cpu %u: %s is %#llx%s, but on cpu %u %#llx%s", cpu, name,
-                            static_cast<ull>(here.value_or(0)), here ? "" : " (absent)",
-                            survey.first_cpu, static_cast<ull>(first.value_or(0)),
-                            first ? "" : " (absent)");
-            });
+    compare(
+        survey.first, survey.here,
+        [&](const char *name, std::optional<std::uint64_t> first,
+            std::optional<std::uint64_t> here) {
+            if (survey.differences++ < Survey::most_told)
+                vtx_log(
+                    "cpu %u: %s is %#llx%s, but on cpu %u %#llx%s", cpu, name,
+                    static_cast<ull>(here.value_or(0)), here ? "" : " (absent)", survey.first_cpu,
+                    static_cast<ull>(first.value_or(0)), first ? "" : " (absent)");
+        });
     return 0;
 }
 // [visit]
 
 /// The file `capabilities`.
-void show_capabilities(vtx_table* table)
-{
+void show_capabilities(vtx_table *table) {
     show_reading(table, loaded->first_cpu, loaded->first);
-    vtx_print(table, "\nLogical processors asked: %u; registers that differ on others: %u\n",
-              loaded->processors, loaded->differences);
+    vtx_print(
+        table, "\nLogical processors asked: %u; registers that differ on others: %u\n",
+        loaded->processors, loaded->differences);
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     Box<Survey> survey;
     if (!survey.allocate()) {
         vtx_log_error("no memory for the report");
@@ -80,11 +76,13 @@ int step_start()
     }
     vtx_visit_cpus(read_here, tell, &*survey);
     if (survey->differences == 0)
-        vtx_log("%u logical processor%s asked: no differences", survey->processors,
-                survey->processors == 1 ? "" : "s");
+        vtx_log(
+            "%u logical processor%s asked: no differences", survey->processors,
+            survey->processors == 1 ? "" : "s");
     else
-        vtx_log("%u logical processors asked: %u registers differ", survey->processors,
-                survey->differences);
+        vtx_log(
+            "%u logical processors asked: %u registers differ", survey->processors,
+            survey->differences);
     tell_conclusion(survey->first);
     vtx_log("the whole table is in /sys/kernel/debug/step01_vmx_check/capabilities");
 
@@ -94,8 +92,7 @@ int step_start()
     return 0;
 }
 
-void step_stop()
-{
+void step_stop() {
     vtx_files_remove();
     Box<Survey>{loaded}.reset();
     vtx_log("unloaded: nothing was changed, so there is nothing to undo");

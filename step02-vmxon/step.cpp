@@ -18,8 +18,8 @@ namespace {
 
 /// What one logical processor did, to be told when printing is allowed again.
 struct Visit {
-    VmxonRegion& region;
-    const VmxCapabilities& vmx;
+    VmxonRegion &region;
+    const VmxCapabilities &vmx;
 
     VmxCheck check{};
     Failure failure{};
@@ -29,8 +29,7 @@ struct Visit {
     unsigned processors = 0;
 
     /// True if every instruction did what the SDM says.
-    bool as_expected() const
-    {
+    bool as_expected() const {
         return before.status == Status::fault && inside.ok() &&
                second.status == Status::fail_invalid && after.status == Status::fault &&
                cr4_inside == (cr4_before | Cr4::vmxe) && cr4_after == cr4_before;
@@ -39,9 +38,8 @@ struct Visit {
 
 // [scope]
 /// Runs on the visited processor, with interrupts off.
-void enter_and_leave(void* context)
-{
-    Visit& visit = *static_cast<Visit*>(context);
+void enter_and_leave(void *context) {
+    Visit &visit = *static_cast<Visit *>(context);
     PhysicalAddress unused{};
 
     visit.check = check_vmx();
@@ -64,41 +62,44 @@ void enter_and_leave(void* context)
 // [scope]
 
 /// Tells the whole story of the first processor, and of the others that they were the same.
-int tell(unsigned int cpu, void* context)
-{
+int tell(unsigned int cpu, void *context) {
     using ull = unsigned long long;
-    Visit& visit = *static_cast<Visit*>(context);
+    Visit &visit = *static_cast<Visit *>(context);
 
     if (const int error = refuse_without_vmx(visit.check))
         return error;
     if (visit.failure)
         return visit.failure.tell();
     if (visit.processors++ == 0) {
-        vtx_log("cpu %u: CR4 is %#llx, VMXE (bit 13) is 0", cpu, static_cast<ull>(visit.cr4_before));
+        vtx_log(
+            "cpu %u: CR4 is %#llx, VMXE (bit 13) is 0", cpu, static_cast<ull>(visit.cr4_before));
         vtx_log("cpu %u: VMPTRST before VMXON: %s", cpu, status_name(visit.before.status));
-        vtx_log("cpu %u: VMXON: in VMX operation, CR4 is %#llx", cpu,
-                static_cast<ull>(visit.cr4_inside));
-        vtx_log("cpu %u: VMPTRST inside: %s, current-VMCS pointer %#llx (none)", cpu,
-                status_name(visit.inside.status), static_cast<ull>(visit.current.value));
+        vtx_log(
+            "cpu %u: VMXON: in VMX operation, CR4 is %#llx", cpu,
+            static_cast<ull>(visit.cr4_inside));
+        vtx_log(
+            "cpu %u: VMPTRST inside: %s, current-VMCS pointer %#llx (none)", cpu,
+            status_name(visit.inside.status), static_cast<ull>(visit.current.value));
         vtx_log("cpu %u: VMXON a second time: %s", cpu, status_name(visit.second.status));
-        vtx_log("cpu %u: VMXOFF: out of VMX operation, CR4 is %#llx", cpu,
-                static_cast<ull>(visit.cr4_after));
+        vtx_log(
+            "cpu %u: VMXOFF: out of VMX operation, CR4 is %#llx", cpu,
+            static_cast<ull>(visit.cr4_after));
         vtx_log("cpu %u: VMPTRST after VMXOFF: %s", cpu, status_name(visit.after.status));
     }
     if (!visit.as_expected()) {
-        vtx_log_error("cpu %u did not do what the SDM says: before %s, inside %s, second VMXON %s, "
-                      "after %s",
-                      cpu, status_name(visit.before.status), status_name(visit.inside.status),
-                      status_name(visit.second.status), status_name(visit.after.status));
+        vtx_log_error(
+            "cpu %u did not do what the SDM says: before %s, inside %s, second VMXON %s, "
+            "after %s",
+            cpu, status_name(visit.before.status), status_name(visit.inside.status),
+            status_name(visit.second.status), status_name(visit.after.status));
         return -VTX_EIO;
     }
     return 0;
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
     const auto vmx = read_capabilities(read_msr_safe);
@@ -113,20 +114,21 @@ int step_start()
         vtx_log_error("no memory for the VMXON region");
         return -VTX_ENOMEM;
     }
-    vtx_log("VMXON region at %#llx, VMCS revision identifier %#x",
-            static_cast<unsigned long long>(region.physical().value), vmx->revision());
+    vtx_log(
+        "VMXON region at %#llx, VMCS revision identifier %#x",
+        static_cast<unsigned long long>(region.physical().value), vmx->revision());
 
     // One region serves all processors, for they enter and leave one after the other.
     Visit visit{region, *vmx};
     if (const int error = vtx_visit_cpus(enter_and_leave, tell, &visit))
         return error;
-    vtx_log("%u logical processor%s entered and left VMX operation in the same way", visit.processors,
-            visit.processors == 1 ? "" : "s");
+    vtx_log(
+        "%u logical processor%s entered and left VMX operation in the same way", visit.processors,
+        visit.processors == 1 ? "" : "s");
     vtx_log_fault_points();
     return 0;
 }
 
-void step_stop()
-{
+void step_stop() {
     vtx_log("unloaded: VMX operation was left before insmod returned, so there is nothing to undo");
 }

@@ -37,8 +37,7 @@ struct Step {
     VmcsSnapshot snapshot{};
 
     /// Takes the memory. The odd region has the one revision identifier that cannot be right.
-    bool allocate()
-    {
+    bool allocate() {
         if (!vmxon_region.allocate(vmx) || !region.allocate(vmx) || !odd_region.allocate(vmx))
             return false;
         odd_region.set_revision(vmx.revision() ^ 1);
@@ -47,14 +46,13 @@ struct Step {
 };
 
 /// Lives from insmod to rmmod, for the file `vmcs` shows its snapshot.
-constinit Step* loaded = nullptr;
+constinit Step *loaded = nullptr;
 
 // [fill]
 /// One scope: VMX operation, a current VMCS, every field written and read back. There is no guest
 /// yet, so the guest has no page tables, no first instruction and no stack: CR3, RIP and RSP are
 /// 0. HOST_RSP and HOST_RIP are missing too: they belong to the code that enters a guest.
-Failure fill_vmcs(Step& step)
-{
+Failure fill_vmcs(Step &step) {
     const InterruptsOff interrupts_off;
     const HostState host = HostState::capture();
     const VmxOperation operation(step.vmxon_region, step.vmx);
@@ -81,32 +79,35 @@ Failure fill_vmcs(Step& step)
 // [fill]
 
 /// The file `vmcs`: every field that this processor has.
-void show_vmcs(vtx_table* table)
-{
+void show_vmcs(vtx_table *table) {
     vtx_print(table, "# all fields of the VMCS that this processor has: SDM name = value\n");
-    loaded->snapshot.for_each([&](const FieldInfo& field, std::uint64_t value) {
+    loaded->snapshot.for_each([&](const FieldInfo &field, std::uint64_t value) {
         vtx_print(table, "%s = %#llx\n", field.name, static_cast<ull>(value));
     });
 }
 
-void tell(const Step& step)
-{
-    vtx_log("VMCLEAR, VMPTRLD: the VMCS at %#llx is current", static_cast<ull>(step.region.physical().value));
+void tell(const Step &step) {
+    vtx_log(
+        "VMCLEAR, VMPTRLD: the VMCS at %#llx is current",
+        static_cast<ull>(step.region.physical().value));
     vtx_log("VMPTRST says the same: %s", step.current == step.region.physical() ? "yes" : "no");
-    vtx_log("pin-based controls %#x, primary %#x, secondary %#x", step.controls.pin.bits,
-            step.controls.primary.bits, step.controls.secondary.bits);
-    vtx_log("VM-exit controls %#x, VM-entry controls %#x", step.controls.exit.bits,
-            step.controls.entry.bits);
-    vtx_log("%u fields written with VMWRITE, and each read back the same with VMREAD", step.fields_set);
+    vtx_log(
+        "pin-based controls %#x, primary %#x, secondary %#x", step.controls.pin.bits,
+        step.controls.primary.bits, step.controls.secondary.bits);
+    vtx_log(
+        "VM-exit controls %#x, VM-entry controls %#x", step.controls.exit.bits,
+        step.controls.entry.bits);
+    vtx_log(
+        "%u fields written with VMWRITE, and each read back the same with VMREAD", step.fields_set);
     step.provoked.tell();
-    vtx_log("this processor has %zu VMCS fields: see /sys/kernel/debug/step03_vmcs/vmcs",
-            step.snapshot.known_count());
+    vtx_log(
+        "this processor has %zu VMCS fields: see /sys/kernel/debug/step03_vmcs/vmcs",
+        step.snapshot.known_count());
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
     const auto vmx = read_capabilities(read_msr_safe);
@@ -144,8 +145,7 @@ int step_start()
     return 0;
 }
 
-void step_stop()
-{
+void step_stop() {
     vtx_files_remove();
     Box<Step>{loaded}.reset();
     vtx_log("unloaded: the VMCS was cleared before VMXOFF, and its page is free again");

@@ -19,8 +19,7 @@ namespace vtx {
 class VmxonRegion {
 public:
     /// False if there is no memory.
-    [[nodiscard]] bool allocate(const VmxCapabilities& vmx)
-    {
+    [[nodiscard]] bool allocate(const VmxCapabilities &vmx) {
         if (!page_.allocate())
             return false;
         const std::uint32_t revision = vmx.revision();
@@ -44,8 +43,7 @@ public:
     /// Enters VMX operation. Refuses, and changes nothing, if somebody else holds it, or if CR0,
     /// CR4 or VMXON itself do not allow it: failure() says which.
     /// \sdm{enabling-and-entering-vmx-operation} \sdm{restrictions-on-vmx-operation}
-    VmxOperation(const VmxonRegion& region, const VmxCapabilities& vmx) : cr4_before_(read_cr4())
-    {
+    VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx) : cr4_before_(read_cr4()) {
         if ((cr4_before_ & Cr4::vmxe) != 0) {
             failure_ = Failure::vmx_in_use();
             return;
@@ -73,8 +71,7 @@ public:
     }
 
     /// Leaves VMX operation, and puts CR4 back.
-    ~VmxOperation()
-    {
+    ~VmxOperation() {
         if (!entered_)
             return;
         // Inside VMX operation, with no guest running, VMXOFF has no way to fail here. If it did,
@@ -83,11 +80,11 @@ public:
             write_cr4(cr4_before_);
     }
 
-    VmxOperation(const VmxOperation&) = delete;
-    VmxOperation& operator=(const VmxOperation&) = delete;
+    VmxOperation(const VmxOperation &) = delete;
+    VmxOperation &operator=(const VmxOperation &) = delete;
 
     /// Why VMX operation was not entered; empty if it was.
-    const Failure& failure() const { return failure_; }
+    const Failure &failure() const { return failure_; }
 
 private:
     std::uint64_t cr4_before_;
@@ -95,4 +92,4 @@ private:
     bool entered_ = false;
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -14,27 +14,26 @@ namespace vtx {
 
 /// Where a guest begins.
 struct GuestStart {
-    std::uint64_t cr3;  ///< Physical address of its page tables.
-    std::uint64_t rip;  ///< Linear address of its first instruction.
-    std::uint64_t rsp;  ///< Its stack pointer.
+    std::uint64_t cr3; ///< Physical address of its page tables.
+    std::uint64_t rip; ///< Linear address of its first instruction.
+    std::uint64_t rsp; ///< Its stack pointer.
 };
 
 /// The registers that a VM entry loads for a 64-bit program in ring 0, and what the guest itself
 /// reads of them where that is not the same.
 struct GuestView {
-    std::uint64_t cr0;         ///< CR0, also as the guest reads it.
-    std::uint64_t cr4;         ///< CR4 as the processor has it,
-    std::uint64_t cr4_shadow;  ///< and as the guest reads it: it knows nothing of VMX.
+    std::uint64_t cr0;        ///< CR0, also as the guest reads it.
+    std::uint64_t cr4;        ///< CR4 as the processor has it,
+    std::uint64_t cr4_shadow; ///< and as the guest reads it: it knows nothing of VMX.
 
     /// The values for this processor, whose fixed bits are the same for guests as for the host.
     /// CR4.MCE is the host's: with it off, a machine check would shut the processor down.
-    static GuestView make(const VmxCapabilities& vmx)
-    {
-        const std::uint64_t cr0 =
-            Cr0::pe | Cr0::et | Cr0::ne | Cr0::wp | Cr0::ts | Cr0::pg;
+    static GuestView make(const VmxCapabilities &vmx) {
+        const std::uint64_t cr0 = Cr0::pe | Cr0::et | Cr0::ne | Cr0::wp | Cr0::ts | Cr0::pg;
         const std::uint64_t cr4 = Cr4::pae | (read_cr4() & Cr4::mce);
-        return {(cr0 | vmx.cr0_fixed0) & vmx.cr0_fixed1, (cr4 | vmx.cr4_fixed0) & vmx.cr4_fixed1,
-                Cr4::pae};
+        return {
+            (cr0 | vmx.cr0_fixed0) & vmx.cr0_fixed1, (cr4 | vmx.cr4_fixed0) & vmx.cr4_fixed1,
+            Cr4::pae};
     }
 };
 
@@ -43,9 +42,9 @@ inline constexpr std::uint64_t rflags_always_1 = 2;
 
 /// Writes one segment register: the selector, and the hidden part that a load from a descriptor
 /// would have brought. The register is named by its four fields.
-inline void set_segment(CurrentVmcs& vmcs, const Segment& segment, Field16 selector,
-                        FieldNatural base, Field32 limit, Field32 access_rights)
-{
+inline void set_segment(
+    CurrentVmcs &vmcs, const Segment &segment, Field16 selector, FieldNatural base, Field32 limit,
+    Field32 access_rights) {
     vmcs.set(selector, segment.selector.value);
     vmcs.set(base, segment.base);
     vmcs.set(limit, segment.limit);
@@ -55,35 +54,42 @@ inline void set_segment(CurrentVmcs& vmcs, const Segment& segment, Field16 selec
 /// Writes all segment registers: 64-bit code in CS, and nothing that can be loaded or used in the
 /// others, for 64-bit code needs nothing there. TR cannot be absent, so it names an empty TSS.
 /// \sdm{checks-on-guest-segment-registers}
-inline void set_segments(CurrentVmcs& vmcs)
-{
+inline void set_segments(CurrentVmcs &vmcs) {
     const Segment code{Selector{0x08}, 0, 0xffffffff, AccessRights::code64()};
     const Segment none{Selector{0}, 0, 0, AccessRights::unusable()};
     const Segment task{Selector{0}, 0, 0x67, AccessRights::tss64_busy()};
 
-    set_segment(vmcs, none, Field16::guest_es_selector, FieldNatural::guest_es_base,
-                Field32::guest_es_limit, Field32::guest_es_access_rights);
-    set_segment(vmcs, code, Field16::guest_cs_selector, FieldNatural::guest_cs_base,
-                Field32::guest_cs_limit, Field32::guest_cs_access_rights);
-    set_segment(vmcs, none, Field16::guest_ss_selector, FieldNatural::guest_ss_base,
-                Field32::guest_ss_limit, Field32::guest_ss_access_rights);
-    set_segment(vmcs, none, Field16::guest_ds_selector, FieldNatural::guest_ds_base,
-                Field32::guest_ds_limit, Field32::guest_ds_access_rights);
-    set_segment(vmcs, none, Field16::guest_fs_selector, FieldNatural::guest_fs_base,
-                Field32::guest_fs_limit, Field32::guest_fs_access_rights);
-    set_segment(vmcs, none, Field16::guest_gs_selector, FieldNatural::guest_gs_base,
-                Field32::guest_gs_limit, Field32::guest_gs_access_rights);
-    set_segment(vmcs, none, Field16::guest_ldtr_selector, FieldNatural::guest_ldtr_base,
-                Field32::guest_ldtr_limit, Field32::guest_ldtr_access_rights);
-    set_segment(vmcs, task, Field16::guest_tr_selector, FieldNatural::guest_tr_base,
-                Field32::guest_tr_limit, Field32::guest_tr_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_es_selector, FieldNatural::guest_es_base,
+        Field32::guest_es_limit, Field32::guest_es_access_rights);
+    set_segment(
+        vmcs, code, Field16::guest_cs_selector, FieldNatural::guest_cs_base,
+        Field32::guest_cs_limit, Field32::guest_cs_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_ss_selector, FieldNatural::guest_ss_base,
+        Field32::guest_ss_limit, Field32::guest_ss_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_ds_selector, FieldNatural::guest_ds_base,
+        Field32::guest_ds_limit, Field32::guest_ds_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_fs_selector, FieldNatural::guest_fs_base,
+        Field32::guest_fs_limit, Field32::guest_fs_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_gs_selector, FieldNatural::guest_gs_base,
+        Field32::guest_gs_limit, Field32::guest_gs_access_rights);
+    set_segment(
+        vmcs, none, Field16::guest_ldtr_selector, FieldNatural::guest_ldtr_base,
+        Field32::guest_ldtr_limit, Field32::guest_ldtr_access_rights);
+    set_segment(
+        vmcs, task, Field16::guest_tr_selector, FieldNatural::guest_tr_base,
+        Field32::guest_tr_limit, Field32::guest_tr_access_rights);
 }
 
 /// Writes the guest-state area, in the SDM's order. \sdm{guest-register-state}
 /// \sdm{guest-non-register-state} \sdm{checks-on-the-guest-state-area}
-inline void write_guest_state(CurrentVmcs& vmcs, const VmxCapabilities& vmx,
-                              const VmcsControls& controls, const GuestStart& start)
-{
+inline void write_guest_state(
+    CurrentVmcs &vmcs, const VmxCapabilities &vmx, const VmcsControls &controls,
+    const GuestStart &start) {
     const GuestView view = GuestView::make(vmx);
 
     vmcs.set(FieldNatural::guest_cr0, view.cr0);
@@ -110,10 +116,10 @@ inline void write_guest_state(CurrentVmcs& vmcs, const VmxCapabilities& vmx,
     if (controls.has_efer())
         vmcs.set(Field64::guest_efer, Efer::lme | Efer::lma);
 
-    vmcs.set(Field32::guest_activity_state, std::uint32_t{0});    // active
-    vmcs.set(Field32::guest_interruptibility, std::uint32_t{0});  // nothing blocked
+    vmcs.set(Field32::guest_activity_state, std::uint32_t{0});   // active
+    vmcs.set(Field32::guest_interruptibility, std::uint32_t{0}); // nothing blocked
     vmcs.set(FieldNatural::guest_pending_debug_exceptions, std::uint64_t{0});
-    vmcs.set(Field64::vmcs_link_pointer, ~std::uint64_t{0});  // none
+    vmcs.set(Field64::vmcs_link_pointer, ~std::uint64_t{0}); // none
 
     // A bit that is 1 in a mask belongs to the host: the guest reads the shadow, and a write that
     // would make it differ from the shadow leaves the guest.
@@ -123,4 +129,4 @@ inline void write_guest_state(CurrentVmcs& vmcs, const VmxCapabilities& vmx,
     vmcs.set(FieldNatural::cr4_read_shadow, view.cr4_shadow);
 }
 
-}  // namespace vtx
+} // namespace vtx

@@ -25,8 +25,7 @@ struct HostState {
     std::uint64_t efer;
 
     /// Reads them. Interrupts are off.
-    static HostState capture()
-    {
+    static HostState capture() {
         HostState host{};
         host.es = read_es();
         host.cs = read_cs();
@@ -46,18 +45,16 @@ struct HostState {
         host.efer = read_msr(Msr::efer);
 
         // No instruction tells the base of TR: it is in the TSS's descriptor, of 16 bytes.
-        const auto* const gdt = reinterpret_cast<const std::uint64_t*>(host.gdtr.base);
-        host.tr_base = decode_system_descriptor(host.tr, gdt[host.tr.index()],
-                                                gdt[host.tr.index() + 1])
-                           .base;
+        const auto *const gdt = reinterpret_cast<const std::uint64_t *>(host.gdtr.base);
+        host.tr_base =
+            decode_system_descriptor(host.tr, gdt[host.tr.index()], gdt[host.tr.index() + 1]).base;
         return host;
     }
 
     /// Writes the host-state area, but for RSP and RIP, which belong to who enters the guest.
     /// In VMX operation: the CR4 that a VM exit loads must have VMXE set.
     /// \sdm{host-state-area} \sdm{checks-on-host-segment-and-descriptor-table-registers}
-    void write_to(CurrentVmcs& vmcs, const VmcsControls& controls) const
-    {
+    void write_to(CurrentVmcs &vmcs, const VmcsControls &controls) const {
         vmcs.set(FieldNatural::host_cr0, read_cr0());
         vmcs.set(FieldNatural::host_cr3, read_cr3());
         vmcs.set(FieldNatural::host_cr4, read_cr4());
@@ -86,4 +83,4 @@ struct HostState {
     }
 };
 
-}  // namespace vtx
+} // namespace vtx

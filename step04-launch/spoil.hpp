@@ -7,28 +7,26 @@
 
 #include "page.hpp"
 #include "step.h"
-#include "vm_entry.hpp"
 #include "vmcs.hpp"
 #include "vmx/controls.hpp"
+#include "vmx/failure.hpp"
 #include "x86/msr.hpp"
 
 namespace vtx {
 
 /// One kind of mistake in a VMCS, and what the processor must make of it.
 struct Spoil {
-    const char* mistake;        ///< What is wrong, for the log.
-    std::uint32_t error;        ///< VMfailValid with this number, or 0 if the failure comes later:
-    std::uint32_t exit_reason;  ///< then a VM exit with this reason, bit 31 set,
-    std::uint64_t qualification;  ///< and this exit qualification.
+    const char *mistake;         ///< What is wrong, for the log.
+    std::uint32_t error;         ///< VMfailValid with this number, or 0 if the failure comes later:
+    std::uint32_t exit_reason;   ///< then a VM exit with this reason, bit 31 set,
+    std::uint64_t qualification; ///< and this exit qualification.
 
     /// True if the entry failed in just that way.
-    bool matches(const Entry& entry) const
-    {
-        const Result& result = entry.failure.result();
+    bool matches(const Failure &failure) const {
+        const Result &result = failure.result();
         if (error != 0)
             return result.status == Status::fail_valid && result.error == error;
-        return entry.failure && entry.exit_reason == exit_reason &&
-               entry.failure.qualification() == qualification;
+        return failure.exit_reason() == exit_reason && failure.qualification() == qualification;
     }
 };
 
@@ -43,15 +41,15 @@ inline constexpr Spoil spoils[] = {
 };
 
 /// Makes the mistake. `page` is a zeroed page for the list of MSRs to load.
-inline void make_mistake(CurrentVmcs& vmcs, spoil_kind kind, const Page& page)
-{
+inline void make_mistake(CurrentVmcs &vmcs, spoil_kind kind, const Page &page) {
     switch (kind) {
     case SPOIL_NONE:
         break;
     case SPOIL_CONTROL: {
         const auto pin = ControlSet<PinControl>::from_bits(vmcs.read(Field32::pin_based_controls));
-        vmcs.write(Field32::pin_based_controls,
-                   pin.without(PinControl::nmi_exiting).with(PinControl::virtual_nmis).bits);
+        vmcs.write(
+            Field32::pin_based_controls,
+            pin.without(PinControl::nmi_exiting).with(PinControl::virtual_nmis).bits);
         break;
     }
     case SPOIL_HOST:
@@ -69,4 +67,4 @@ inline void make_mistake(CurrentVmcs& vmcs, spoil_kind kind, const Page& page)
     }
 }
 
-}  // namespace vtx
+} // namespace vtx

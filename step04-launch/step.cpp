@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// Step 04: a guest in its own pages, VMLAUNCH, and the first VM exit.
+#include <cstddef>
 #include <cstdint>
 
 #include "guest_memory.hpp"
@@ -35,49 +36,42 @@ struct Launch {
 
 /// What is known of the VM exit that ended the launch.
 struct FirstExit {
-    Entry entry{};
+    ExitReason reason{};
     std::uint64_t qualification = 0, rip = 0;
     std::uint32_t length = 0;
-    unsigned scopes = 0;
     bool nmi = false;
+    unsigned scopes = 0;
+
+    /// True if the exit has nothing to do with the guest: the host was wanted elsewhere.
+    bool is_the_hosts() const {
+        return nmi || reason == ExitReason::external_interrupt ||
+               reason == ExitReason::preemption_timer_expired;
+    }
 };
 
-/// True for the exits that have nothing to do with the guest: the host was wanted elsewhere.
-bool is_the_hosts(const FirstExit& first)
-{
-    const ExitReason reason = decode_exit_reason(first.entry.exit_reason).basic;
-    return first.nmi || reason == ExitReason::external_interrupt ||
-           reason == ExitReason::preemption_timer_expired;
-}
-
-/// True if the VM exit that just happened was caused by a non-maskable interrupt.
-bool is_nmi(CurrentVmcs& vmcs)
-{
-    return InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information)).is_nmi();
-}
-
 // [launch]
-/// One scope: writes the VMCS, launches, and notes the exit.
-Failure launch(Launch& step, FirstExit& first)
-{
+/// One scope: writes the VMCS, launches, and notes the exit. Returns what went wrong, if anything.
+Failure launch(Launch &step, FirstExit &first) {
+    first.scopes++;
     return in_scope(step.machine, [&](Scope scope) {
-        CurrentVmcs& vmcs = scope.vmcs;
+        CurrentVmcs &vmcs = scope.vmcs;
         write_controls(vmcs, step.machine.controls);
-        write_guest_state(vmcs, step.machine.vmx, step.machine.controls,
-                          {step.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
+        write_guest_state(
+            vmcs, step.machine.vmx, step.machine.controls,
+            {step.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
         make_mistake(vmcs, spoil, step.msr_list);
         if (vmcs.failure())
             return;
 
         step.registers = {};
-        first.entry = enter_guest(vmcs, step.registers, false);
-        first.scopes++;
-        if (first.entry.failure)
+        if (!enter_guest(vmcs, step.registers, false, first.reason))
             return;
+        const auto event =
+            InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
         first.qualification = vmcs.read(FieldNatural::exit_qualification);
         first.rip = vmcs.read(FieldNatural::guest_rip);
         first.length = vmcs.read(Field32::exit_instruction_length);
-        first.nmi = is_nmi(vmcs);
+        first.nmi = event.is_nmi();
         if (first.nmi)
             scope.nmi.set();
     });
@@ -85,11 +79,10 @@ Failure launch(Launch& step, FirstExit& first)
 // [launch]
 
 /// With `spoil`: the failure that was asked for is this step's success.
-int tell_failure(const Spoil& asked, const Entry& entry)
-{
+int tell_failure(const Spoil &asked, const Failure &failure) {
     vtx_log("spoiled on purpose: %s", asked.mistake);
-    const int error = entry.failure.tell();
-    if (!asked.matches(entry)) {
+    const int error = failure.tell();
+    if (!asked.matches(failure)) {
         vtx_log_error("that is not the failure that spoil= asked for");
         return error != 0 ? error : -VTX_EIO;
     }
@@ -97,27 +90,24 @@ int tell_failure(const Spoil& asked, const Entry& entry)
     return 0;
 }
 
-int tell_exit(const Launch& step, const FirstExit& first)
-{
-    const ExitReason reason = decode_exit_reason(first.entry.exit_reason).basic;
-
+int tell_exit(const Launch &step, const FirstExit &first) {
     vtx_log("VMLAUNCH entered the guest; it left again: VM exit in scope %u", first.scopes);
-    vtx_log("exit reason %u: %s", static_cast<unsigned>(reason),
-            exit_reason_name(reason));
-    vtx_log("exit qualification %#llx, guest RIP %#llx, instruction length %u",
-            static_cast<ull>(first.qualification), static_cast<ull>(first.rip), first.length);
+    vtx_log(
+        "exit reason %u: %s", static_cast<unsigned>(first.reason), exit_reason_name(first.reason));
+    vtx_log(
+        "exit qualification %#llx, guest RIP %#llx, instruction length %u",
+        static_cast<ull>(first.qualification), static_cast<ull>(first.rip), first.length);
     vtx_log("guest RBX is %#llx", static_cast<ull>(step.registers.rbx));
-    if (reason != ExitReason::vmcall || step.registers.rbx != 0x600d600d) {
+    if (first.reason != ExitReason::vmcall || step.registers.rbx != 0x600d600d) {
         vtx_log_error("the guest should have left by VMCALL with 0x600d600d in RBX");
         return -VTX_EIO;
     }
     return 0;
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
 
@@ -129,30 +119,27 @@ int step_start()
     if (const int error = step->machine.prepare())
         return error;
     step->memory.load(first_guest, static_cast<std::size_t>(first_guest_end - first_guest));
-    vtx_log("guest: %zu bytes at 0x1000, page tables at %#llx",
-            static_cast<std::size_t>(first_guest_end - first_guest),
-            static_cast<ull>(step->memory.cr3().value));
+    vtx_log(
+        "guest: %zu bytes at 0x1000, page tables at %#llx",
+        static_cast<std::size_t>(first_guest_end - first_guest),
+        static_cast<ull>(step->memory.cr3().value));
 
     // An interrupt for the host ends a scope too. Then the guest begins anew in the next one.
     FirstExit first;
+    Failure failure;
     do {
-        const Failure failure = launch(*step, first);
-        if (failure)
-            return failure.tell();
+        failure = launch(*step, first);
         vtx_give_way();
-    } while (!first.entry.failure && is_the_hosts(first));
+    } while (!failure && first.is_the_hosts());
 
+    int error = 0;
     if (spoil != SPOIL_NONE)
-        return tell_failure(spoils[spoil], first.entry);
-    if (first.entry.failure)
-        return first.entry.failure.tell();
-    const int error = tell_exit(*step, first);
+        error = tell_failure(spoils[spoil], failure);
+    else
+        error = failure ? failure.tell() : tell_exit(*step, first);
     if (error == 0)
         vtx_log_fault_points();
     return error;
 }
 
-void step_stop()
-{
-    vtx_log("unloaded: the guest's memory was given back before insmod returned");
-}
+void step_stop() { vtx_log("unloaded: the guest's memory was given back before insmod returned"); }

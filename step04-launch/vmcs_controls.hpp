@@ -21,27 +21,24 @@ struct VmcsControls {
     ControlSet<EntryControl> entry;
 
     /// True if a timer can end the guest's time, and goes on counting from exit to exit.
-    bool has_timer() const
-    {
+    bool has_timer() const {
         return pin.has(PinControl::activate_preemption_timer) &&
                exit.has(ExitControl::save_preemption_timer_value);
     }
 
     /// True if VM entries and exits switch IA32_EFER.
-    bool has_efer() const
-    {
+    bool has_efer() const {
         return exit.has(ExitControl::load_efer) && entry.has(EntryControl::load_efer);
     }
 };
 
 /// Takes over an adjusted control word, or says which control is missing from it.
-template <Control C>
-bool take(ControlSet<C>& word, const Adjusted<C>& adjusted)
-{
-    for (const ControlInfo<C>& row : ControlTable<C>::rows)
+template <Control C> bool take(ControlSet<C> &word, const Adjusted<C> &adjusted) {
+    for (const ControlInfo<C> &row : ControlTable<C>::rows)
         if (adjusted.missing.has(row.control))
-            vtx_log_error("this CPU's VMX lacks \"%s\" (%s), which this step needs", row.name,
-                          ControlTable<C>::name);
+            vtx_log_error(
+                "this CPU's VMX lacks \"%s\" (%s), which this step needs", row.name,
+                ControlTable<C>::name);
     word = adjusted.value;
     return adjusted.ok();
 }
@@ -50,33 +47,37 @@ bool take(ControlSet<C>& word, const Adjusted<C>& adjusted)
 /// the processor for itself, leaves the guest. What a CPU may lack is asked for as optional.
 /// Returns 0, or -EOPNOTSUPP after naming what is missing.
 /// \sdm{vm-execution-control-fields-in-vmcs} \sdm{algorithms-for-determining-vmx-capabilities}
-inline int choose_controls(const VmxCapabilities& vmx, VmcsControls& controls)
-{
+inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
     // [controls]
     const bool ok =
-        take(controls.pin, vmx.adjust<PinControl>({PinControl::external_interrupt_exiting,
-                                                   PinControl::nmi_exiting},
-                                                  {PinControl::activate_preemption_timer})) &&
+        take(
+            controls.pin, vmx.adjust<PinControl>(
+                              {PinControl::external_interrupt_exiting, PinControl::nmi_exiting},
+                              {PinControl::activate_preemption_timer})) &&
         // Without "use MSR bitmaps" every RDMSR and WRMSR leaves the guest.
-        take(controls.primary,
-             vmx.adjust<PrimaryControl>(
-                 {PrimaryControl::hlt_exiting, PrimaryControl::invlpg_exiting,
-                  PrimaryControl::mwait_exiting, PrimaryControl::rdpmc_exiting,
-                  PrimaryControl::cr3_load_exiting, PrimaryControl::cr3_store_exiting,
-                  PrimaryControl::cr8_load_exiting, PrimaryControl::cr8_store_exiting,
-                  PrimaryControl::mov_dr_exiting, PrimaryControl::unconditional_io_exiting,
-                  PrimaryControl::monitor_exiting, PrimaryControl::pause_exiting},
-                 {PrimaryControl::activate_secondary_controls})) &&
-        take(controls.secondary,
-             vmx.adjust<SecondaryControl>({}, {SecondaryControl::wbinvd_exiting})) &&
-        take(controls.exit,
-             vmx.adjust<ExitControl>(
-                 {ExitControl::save_debug_controls, ExitControl::host_address_space_size},
-                 {ExitControl::save_efer, ExitControl::load_efer,
-                  ExitControl::save_preemption_timer_value})) &&
-        take(controls.entry, vmx.adjust<EntryControl>({EntryControl::load_debug_controls,
-                                                       EntryControl::ia32e_mode_guest},
-                                                      {EntryControl::load_efer}));
+        take(
+            controls.primary,
+            vmx.adjust<PrimaryControl>(
+                {PrimaryControl::hlt_exiting, PrimaryControl::invlpg_exiting,
+                 PrimaryControl::mwait_exiting, PrimaryControl::rdpmc_exiting,
+                 PrimaryControl::cr3_load_exiting, PrimaryControl::cr3_store_exiting,
+                 PrimaryControl::cr8_load_exiting, PrimaryControl::cr8_store_exiting,
+                 PrimaryControl::mov_dr_exiting, PrimaryControl::unconditional_io_exiting,
+                 PrimaryControl::monitor_exiting, PrimaryControl::pause_exiting},
+                {PrimaryControl::activate_secondary_controls})) &&
+        take(
+            controls.secondary,
+            vmx.adjust<SecondaryControl>({}, {SecondaryControl::wbinvd_exiting})) &&
+        take(
+            controls.exit,
+            vmx.adjust<ExitControl>(
+                {ExitControl::save_debug_controls, ExitControl::host_address_space_size},
+                {ExitControl::save_efer, ExitControl::load_efer,
+                 ExitControl::save_preemption_timer_value})) &&
+        take(
+            controls.entry, vmx.adjust<EntryControl>(
+                                {EntryControl::load_debug_controls, EntryControl::ia32e_mode_guest},
+                                {EntryControl::load_efer}));
     // [controls]
     if (!ok)
         return -VTX_EOPNOTSUPP;
@@ -97,8 +98,7 @@ inline int choose_controls(const VmxCapabilities& vmx, VmcsControls& controls)
 
 /// Writes the control fields, in the SDM's order. \sdm{vm-exit-control-fields-in-vmcs}
 /// \sdm{vm-entry-control-fields-in-vmcs}
-inline void write_controls(CurrentVmcs& vmcs, const VmcsControls& controls)
-{
+inline void write_controls(CurrentVmcs &vmcs, const VmcsControls &controls) {
     vmcs.set(Field32::pin_based_controls, controls.pin.bits);
     vmcs.set(Field32::primary_controls, controls.primary.bits);
     if (controls.primary.has(PrimaryControl::activate_secondary_controls))
@@ -120,4 +120,4 @@ inline void write_controls(CurrentVmcs& vmcs, const VmcsControls& controls)
     vmcs.set(Field32::entry_interruption_information, std::uint32_t{0});
 }
 
-}  // namespace vtx
+} // namespace vtx

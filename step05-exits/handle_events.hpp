@@ -18,10 +18,10 @@ namespace vtx {
 /// If the processor was just delivering another event when the exception came (the IDT-vectoring
 /// information is valid), the two combine: a fault while a fault is delivered becomes a double
 /// fault, and a fault while that is delivered ends the guest as it would reset a machine.
-/// \sdm{reflecting-exceptions-to-guest-software} \sdm{information-for-vm-exits-during-event-delivery}
-inline Action handle_exception_or_nmi(const Exit& exit)
-{
-    CurrentVmcs& vmcs = exit.vmcs;
+/// \sdm{reflecting-exceptions-to-guest-software}
+/// \sdm{information-for-vm-exits-during-event-delivery}
+inline Action handle_exception_or_nmi(Exit exit) {
+    CurrentVmcs &vmcs = exit.vmcs;
     const auto event =
         InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
     if (event.is_nmi())
@@ -50,4 +50,4 @@ inline Action handle_exception_or_nmi(const Exit& exit)
 }
 // [exception]
 
-}  // namespace vtx
+} // namespace vtx

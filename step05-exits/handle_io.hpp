@@ -17,10 +17,9 @@ inline constexpr std::uint16_t print_port = 0xe9;
 /// Exit reason 30. Reading a port where nothing is gives all ones, as on a real machine. INS and
 /// OUTS would have us read and write the guest's memory by its own segments and page tables: the
 /// guest ends with a word on that instead. \sdm{table-exit-qualification-for-i-o-instructions}
-inline Action handle_io(const Exit& exit)
-{
+inline Action handle_io(Exit exit) {
     const IoAccess access = decode_io_access(exit.qualification());
-    std::uint64_t& rax = exit.guest.registers.rax;
+    std::uint64_t &rax = exit.guest.registers.rax;
 
     if (access.string)
         return exit.end(Ending::string_io);
@@ -33,4 +32,4 @@ inline Action handle_io(const Exit& exit)
 }
 // [io]
 
-}  // namespace vtx
+} // namespace vtx

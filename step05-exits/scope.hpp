@@ -25,8 +25,7 @@ struct Machine {
 
     /// Reads what this processor can do, chooses the controls, takes the memory. Returns 0, or a
     /// negative errno after a sentence in the log.
-    int prepare()
-    {
+    int prepare() {
         const auto capabilities = read_capabilities(read_msr_safe);
         if (!capabilities) {
             vtx_log_error("this CPU has VMX, but its capability MSRs cannot be read: its "
@@ -53,13 +52,12 @@ struct Machine {
 class PendingNmi {
 public:
     PendingNmi() = default;
-    ~PendingNmi()
-    {
+    ~PendingNmi() {
         if (pending_)
             asm volatile("int $2" ::: "memory");
     }
-    PendingNmi(const PendingNmi&) = delete;
-    PendingNmi& operator=(const PendingNmi&) = delete;
+    PendingNmi(const PendingNmi &) = delete;
+    PendingNmi &operator=(const PendingNmi &) = delete;
 
     /// Called in the scope, after a VM exit that an NMI caused.
     void set() { pending_ = true; }
@@ -70,15 +68,14 @@ private:
 
 /// A millisecond in the unit of the VMX-preemption timer, which counts down at the rate of the
 /// TSC divided by a power of two. \sdm{vmx-preemption-timer-in-non-root}
-inline std::uint32_t one_millisecond(const VmxCapabilities& vmx)
-{
+inline std::uint32_t one_millisecond(const VmxCapabilities &vmx) {
     return vtx_tsc_khz() >> vmx.preemption_timer_rate();
 }
 
 /// What `work` is given by in_scope().
 struct Scope {
-    CurrentVmcs& vmcs;
-    PendingNmi& nmi;
+    CurrentVmcs &vmcs;
+    PendingNmi &nmi;
 };
 
 /// Runs `work(scope)` in VMX operation with the machine's VMCS current and its host state written.
@@ -88,9 +85,10 @@ struct Scope {
 /// state that VM exits spoiled, an NMI, interrupts on. The VMCS keeps the guest: a later scope,
 /// on this processor or another, goes on where the guest stopped. `work` must not print, allocate,
 /// sleep or touch user memory.
+///
+/// (Inlined, for objtool refuses the long names that templates over lambdas have.)
 template <typename Work>
-Failure in_scope(const Machine& machine, Work work)
-{
+[[gnu::always_inline]] inline Failure in_scope(const Machine &machine, Work work) {
     const InterruptsOff interrupts_off;
     PendingNmi nmi;
     const HostState host = HostState::capture();
@@ -108,4 +106,4 @@ Failure in_scope(const Machine& machine, Work work)
     return vmcs.failure();
 }
 
-}  // namespace vtx
+} // namespace vtx

@@ -30,18 +30,17 @@ struct Step {
     Box<Trace> running, finished;
 };
 
-constinit Step* loaded = nullptr;
+constinit Step *loaded = nullptr;
 
 // [run]
 /// Runs a program to its end: from scope to scope, with the host at work in between. Returns 0
 /// if it ended with status 0, else a negative errno, after a sentence in the log.
-int run_guest(Step& step, Guest& guest, RunCounts& counts)
-{
+int run_guest(Step &step, Guest &guest, RunCounts &counts) {
     const std::uint64_t begin = vtx_milliseconds();
 
     step.running->begin(trace);
     while (guest.ending == Ending::none) {
-        run_scope(step.machine, guest, counts, [&](CurrentVmcs& vmcs, ExitReason reason) {
+        run_scope(step.machine, guest, counts, [&](CurrentVmcs &vmcs, ExitReason reason) {
             step.running->record(vmcs, reason);
         });
         guest.output.log(false);
@@ -63,8 +62,7 @@ int run_guest(Step& step, Guest& guest, RunCounts& counts)
 // [run]
 
 /// Gives a program memory and runs it. Returns as run_guest(), or -ENOMEM.
-int run_program(Step& step, const std::byte* program, std::size_t size, RunCounts& counts)
-{
+int run_program(Step &step, const std::byte *program, std::size_t size, RunCounts &counts) {
     Box<Guest> guest;
     if (!guest.allocate() || !guest->memory.allocate()) {
         vtx_log_error("no memory for the guest");
@@ -75,39 +73,36 @@ int run_program(Step& step, const std::byte* program, std::size_t size, RunCount
 }
 
 /// Runs a guest that comes with the step, and tells how it went.
-int demonstrate(Step& step, const char* name, const std::byte* begin, const std::byte* end)
-{
+int demonstrate(Step &step, const char *name, const std::byte *begin, const std::byte *end) {
     const auto size = static_cast<std::size_t>(end - begin);
     RunCounts counts;
 
     vtx_log("guest \"%s\": %zu bytes at address 0x1000", name, size);
     const int error = run_program(step, begin, size, counts);
     if (error == 0)
-        vtx_log("it ended with status 0 after %llu VM exits: %llu VMLAUNCH, %llu VMRESUME",
-                static_cast<ull>(step.finished->exits()), static_cast<ull>(counts.launches),
-                static_cast<ull>(counts.resumes));
+        vtx_log(
+            "it ended with status 0 after %llu VM exits: %llu VMLAUNCH, %llu VMRESUME",
+            static_cast<ull>(step.finished->exits()), static_cast<ull>(counts.launches),
+            static_cast<ull>(step.finished->exits() - counts.launches));
     return error;
 }
 
 /// The file `guest`: one write is one run. Writers come one after the other.
-int run_written(const void* bytes, std::size_t size)
-{
+int run_written(const void *bytes, std::size_t size) {
     RunCounts counts;
-    return run_program(*loaded, static_cast<const std::byte*>(bytes), size, counts);
+    return run_program(*loaded, static_cast<const std::byte *>(bytes), size, counts);
 }
 
 /// The file `exits`.
-void show_exits(vtx_table* table)
-{
+void show_exits(vtx_table *table) {
     vtx_lock();
     loaded->finished->show(table);
     vtx_unlock();
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
 
@@ -131,8 +126,7 @@ int step_start()
     return 0;
 }
 
-void step_stop()
-{
+void step_stop() {
     vtx_files_remove();
     Box<Step>{loaded}.reset();
     vtx_log("unloaded: no guest is running, and nothing is left");

@@ -19,11 +19,10 @@ public:
     static constexpr std::size_t capacity = 1024;
 
     /// Forgets everything; times are told from now on.
-    void begin(bool in_full)
-    {
-        for (std::uint32_t& count : by_reason_)
+    void begin(bool in_full) {
+        for (std::uint32_t &count : by_reason_)
             count = 0;
-        exits_ = 0;
+        recorded_ = 0;
         in_full_ = in_full;
         start_ = __builtin_ia32_rdtsc();
     }
@@ -31,49 +30,54 @@ public:
     // [record]
     /// Notes an exit that just happened. Called in the scope, at every exit: so the record is
     /// small, and is put into words only when somebody reads the file.
-    [[gnu::always_inline]] void record(CurrentVmcs& vmcs, ExitReason reason)
-    {
+    [[gnu::always_inline]] void record(CurrentVmcs &vmcs, ExitReason reason) {
         const auto number = static_cast<std::size_t>(reason);
         if (number < exit_reason_limit) [[likely]]
             by_reason_[number]++;
         if (in_full_) {
-            Record& record = records_[exits_ % capacity];
+            Record &record = records_[recorded_++ % capacity];
             record.tsc = __builtin_ia32_rdtsc();
             record.qualification = vmcs.read(FieldNatural::exit_qualification);
             record.rip = vmcs.read(FieldNatural::guest_rip);
             record.length = static_cast<std::uint16_t>(vmcs.read(Field32::exit_instruction_length));
             record.reason = reason;
         }
-        exits_++;
     }
     // [record]
 
     /// All exits of the run.
-    std::uint64_t exits() const { return exits_; }
+    std::uint64_t exits() const {
+        std::uint64_t sum = 0;
+        for (const std::uint32_t count : by_reason_)
+            sum += count;
+        return sum;
+    }
 
     /// Prints the records, then the totals by reason.
-    void show(vtx_table* table) const
-    {
+    void show(vtx_table *table) const {
         using ull = unsigned long long;
-        const std::uint64_t first = exits_ > capacity ? exits_ - capacity : 0;
+        const std::uint64_t first = recorded_ > capacity ? recorded_ - capacity : 0;
 
         vtx_print(table, "# exit  reason  qualification  guest RIP  length  TSC since the start\n");
         if (!in_full_)
             vtx_print(table, "# single exits were not recorded: the parameter trace is off\n");
         else if (first != 0)
-            vtx_print(table, "# the first %llu exits are no longer kept\n", static_cast<ull>(first));
-        for (std::uint64_t i = first; in_full_ && i < exits_; i++) {
-            const Record& record = records_[i % capacity];
-            vtx_print(table, "%llu  %u %s  %#llx  %#llx  %u  %llu\n", static_cast<ull>(i + 1),
-                      static_cast<unsigned>(record.reason), exit_reason_name(record.reason),
-                      static_cast<ull>(record.qualification), static_cast<ull>(record.rip),
-                      record.length, static_cast<ull>(record.tsc - start_));
+            vtx_print(
+                table, "# the first %llu exits are no longer kept\n", static_cast<ull>(first));
+        for (std::uint64_t i = first; i < recorded_; i++) {
+            const Record &record = records_[i % capacity];
+            vtx_print(
+                table, "%llu  %u %s  %#llx  %#llx  %u  %llu\n", static_cast<ull>(i + 1),
+                static_cast<unsigned>(record.reason), exit_reason_name(record.reason),
+                static_cast<ull>(record.qualification), static_cast<ull>(record.rip), record.length,
+                static_cast<ull>(record.tsc - start_));
         }
-        vtx_print(table, "# %llu exits in all\n", static_cast<ull>(exits_));
+        vtx_print(table, "# %llu exits in all\n", static_cast<ull>(exits()));
         for (unsigned reason = 0; reason < exit_reason_limit; reason++)
             if (by_reason_[reason] != 0)
-                vtx_print(table, "total  %u %s  %u\n", reason,
-                          exit_reason_name(static_cast<ExitReason>(reason)), by_reason_[reason]);
+                vtx_print(
+                    table, "total  %u %s  %u\n", reason,
+                    exit_reason_name(static_cast<ExitReason>(reason)), by_reason_[reason]);
     }
 
 private:
@@ -83,10 +87,10 @@ private:
         ExitReason reason;
     };
 
-    std::uint64_t exits_ = 0, start_ = 0;
+    std::uint64_t recorded_ = 0, start_ = 0;
     bool in_full_ = false;
     std::uint32_t by_reason_[exit_reason_limit]{};
     Record records_[capacity]{};
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -20,8 +20,7 @@ namespace vtx {
 class VmcsRegion {
 public:
     /// False if there is no memory.
-    [[nodiscard]] bool allocate(const VmxCapabilities& vmx)
-    {
+    [[nodiscard]] bool allocate(const VmxCapabilities &vmx) {
         if (!page_.allocate())
             return false;
         set_revision(vmx.revision());
@@ -29,8 +28,7 @@ public:
     }
 
     /// Writes the identifier. Only while no processor holds the VMCS.
-    void set_revision(std::uint32_t revision)
-    {
+    void set_revision(std::uint32_t revision) {
         __builtin_memcpy(page_.bytes(), &revision, sizeof revision);
     }
 
@@ -49,62 +47,70 @@ private:
 class CurrentVmcs {
 public:
     /// VMCLEAR, then VMPTRLD. If one fails, failure() says which, and every access fails too.
-    explicit CurrentVmcs(const VmcsRegion& region) : region_(region.physical())
-    {
+    explicit CurrentVmcs(const VmcsRegion &region) : region_(region.physical()) {
         if (note(vmclear(region_)))
             note(vmptrld(region_));
     }
 
-    ~CurrentVmcs()
-    {
+    ~CurrentVmcs() {
         // VMCLEAR of a VMCS that was current a moment ago: there is no way for it to fail, and
         // nobody left to be told.
         static_cast<void>(vmclear(region_));
     }
 
-    CurrentVmcs(const CurrentVmcs&) = delete;
-    CurrentVmcs& operator=(const CurrentVmcs&) = delete;
+    CurrentVmcs(const CurrentVmcs &) = delete;
+    CurrentVmcs &operator=(const CurrentVmcs &) = delete;
 
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
-    template <VmcsField F>
-    field_value_t<F> read(F field)
-    {
-        std::uint64_t value = 0;
-        note(vmread(field_encoding(field), value), field_encoding(field));
+    template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
+        std::uint64_t value;
+        if (!vmread_succeeds(field_encoding(field), value)) [[unlikely]]
+            value = note_read(field_encoding(field));
         return static_cast<field_value_t<F>>(value);
     }
 
     /// Writes a field. A value that is wider than the field does not compile. failure() remembers
     /// if VMWRITE failed.
     template <VmcsField F, FitsField<F> Value>
-    void write(F field, Value value)
-    {
-        note(vmwrite(field_encoding(field), value), field_encoding(field));
+    [[gnu::always_inline]] void write(F field, Value value) {
+        if (!vmwrite_succeeds(field_encoding(field), value)) [[unlikely]]
+            note(vmwrite(field_encoding(field), value), field_encoding(field));
     }
 
     /// Writes a field and reads it back: for setting up, where a slip should show at its line.
-    template <VmcsField F, FitsField<F> Value>
-    void set(F field, Value value)
-    {
+    template <VmcsField F, FitsField<F> Value> void set(F field, Value value) {
         write(field, value);
         const field_value_t<F> held = read(field);
-        if (!failure_ && held != value)
-            failure_ = Failure::readback(field_encoding(field), value, held);
+        if (held != value)
+            fail(Failure::readback(field_encoding(field), value, held));
         fields_set_++;
     }
 
+    /// Remembers a failure that the caller met, unless there was one before.
+    [[gnu::cold, gnu::noinline]] void fail(const Failure &failure) {
+        if (!failure_)
+            failure_ = failure;
+    }
+
     /// The first thing that went wrong with this VMCS; empty if nothing did.
-    const Failure& failure() const { return failure_; }
+    const Failure &failure() const { return failure_; }
 
     /// How many times set() was called.
     unsigned fields_set() const { return fields_set_; }
 
 private:
-    [[gnu::always_inline]] bool note(const Result& result, std::uint32_t field = 0)
-    {
-        if (!result.ok() && !failure_) [[unlikely]]
-            failure_ = Failure::instruction(result, field);
+    /// Keeps the first failure. Far from the path of a VM exit, which never comes here.
+    [[gnu::cold, gnu::noinline]] bool note(const Result &result, std::uint32_t field = 0) {
+        if (!result.ok())
+            fail(Failure::instruction(result, field));
         return result.ok();
+    }
+
+    /// A VMREAD that failed: asks once more how. The value is 0 then.
+    [[gnu::cold, gnu::noinline]] std::uint64_t note_read(std::uint32_t field) {
+        std::uint64_t value = 0;
+        note(vmread(field, value), field);
+        return value;
     }
 
     PhysicalAddress region_;
@@ -112,4 +118,4 @@ private:
     unsigned fields_set_ = 0;
 };
 
-}  // namespace vtx
+} // namespace vtx

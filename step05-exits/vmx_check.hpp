@@ -12,10 +12,10 @@ namespace vtx {
 
 /// What one logical processor says when it is asked for VMX.
 struct VmxCheck {
-    char vendor[13];                ///< CPUID leaf 0, as text: "GenuineIntel".
-    bool vmx;                       ///< CPUID.1:ECX.VMX[bit 5].
-    bool hypervisor;                ///< CPUID.1:ECX[bit 31]: we are a guest ourselves.
-    std::uint64_t feature_control;  ///< IA32_FEATURE_CONTROL; 0 where there is no VMX.
+    char vendor[13];               ///< CPUID leaf 0, as text: "GenuineIntel".
+    bool vmx;                      ///< CPUID.1:ECX.VMX[bit 5].
+    bool hypervisor;               ///< CPUID.1:ECX[bit 31]: we are a guest ourselves.
+    std::uint64_t feature_control; ///< IA32_FEATURE_CONTROL; 0 where there is no VMX.
 
     /// Until the firmware locks the register, VMXON faults whatever the other bits say.
     bool locked() const { return (feature_control & 1) != 0; }
@@ -25,8 +25,7 @@ struct VmxCheck {
 
 /// Asks the logical processor that runs this. The answer may be kept only for that processor.
 /// \sdm{discovering-support-for-vmx} \sdm{enabling-and-entering-vmx-operation}
-inline VmxCheck check_vmx()
-{
+inline VmxCheck check_vmx() {
     VmxCheck check{};
     std::uint32_t eax, ebx, ecx, edx;
 
@@ -50,28 +49,30 @@ inline VmxCheck check_vmx()
 
 /// Says in one sentence why a processor with this answer cannot enter VMX operation, and what to
 /// do about it. Returns 0 if it can, else -ENODEV (no VMX) or -EACCES (not allowed by firmware).
-inline int refuse_without_vmx(const VmxCheck& check)
-{
+inline int refuse_without_vmx(const VmxCheck &check) {
     if (!check.vmx) {
-        vtx_log_error("this CPU (%s) has no VMX (CPUID.1:ECX[5] is 0): %s", check.vendor,
-                      check.hypervisor
-                          ? "it is a virtual one, so let its hypervisor pass VMX on, or use ./lab run"
-                          : "run this step in the emulated machine with ./lab run");
+        vtx_log_error(
+            "this CPU (%s) has no VMX (CPUID.1:ECX[5] is 0): %s", check.vendor,
+            check.hypervisor
+                ? "it is a virtual one, so let its hypervisor pass VMX on, or use ./lab run"
+                : "run this step in the emulated machine with ./lab run");
         return -VTX_ENODEV;
     }
     if (!check.locked()) {
-        vtx_log_error("the firmware left IA32_FEATURE_CONTROL unlocked (%#llx), and VMXON would "
-                      "fault: enable virtualization in the firmware set-up and power-cycle",
-                      static_cast<unsigned long long>(check.feature_control));
+        vtx_log_error(
+            "the firmware left IA32_FEATURE_CONTROL unlocked (%#llx), and VMXON would "
+            "fault: enable virtualization in the firmware set-up and power-cycle",
+            static_cast<unsigned long long>(check.feature_control));
         return -VTX_EACCES;
     }
     if (!check.allowed()) {
-        vtx_log_error("the firmware locked VMX off (IA32_FEATURE_CONTROL is %#llx): enable "
-                      "virtualization (VT-x) in the firmware set-up and power-cycle",
-                      static_cast<unsigned long long>(check.feature_control));
+        vtx_log_error(
+            "the firmware locked VMX off (IA32_FEATURE_CONTROL is %#llx): enable "
+            "virtualization (VT-x) in the firmware set-up and power-cycle",
+            static_cast<unsigned long long>(check.feature_control));
         return -VTX_EACCES;
     }
     return 0;
 }
 
-}  // namespace vtx
+} // namespace vtx

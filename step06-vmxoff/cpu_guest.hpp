@@ -28,12 +28,11 @@ struct CpuGuest {
     Guest guest;
     RunCounts counts{};
     std::uint64_t exits = 0;
-    int error = 0;      ///< How the guest ended: 0 or a negative errno. Told once.
+    int error = 0; ///< How the guest ended: 0 or a negative errno. Told once.
     bool told = false;
 
     /// Takes all memory and loads the program. Returns 0, or a negative errno after a sentence.
-    int prepare(const std::byte* begin, const std::byte* end)
-    {
+    int prepare(const std::byte *begin, const std::byte *end) {
         if (!guest.memory.allocate()) {
             vtx_log_error("no memory for a guest");
             return -VTX_ENOMEM;
@@ -43,9 +42,8 @@ struct CpuGuest {
     }
 
     /// Runs the guest for one scope, on its own processor. Tells once if it ended.
-    void run()
-    {
-        run_scope(machine, guest, counts, [&](CurrentVmcs&, ExitReason) { exits++; });
+    void run() {
+        run_scope(machine, guest, counts, [&](CurrentVmcs &, ExitReason) { exits++; });
         if (guest.ending != Ending::none && !told) {
             error = guest.tell_ending();
             told = true;
@@ -58,34 +56,31 @@ struct CpuGuest {
 };
 
 /// An array with one entry for each logical processor that the machine can ever have.
-template <typename T>
-class PerCpu {
+template <typename T> class PerCpu {
 public:
     constexpr PerCpu() = default;
-    ~PerCpu()
-    {
+    ~PerCpu() {
         for (unsigned cpu = 0; cpu < size(); cpu++)
             entries_[cpu].reset();
         vtx_memory_free(entries_);
     }
-    PerCpu(const PerCpu&) = delete;
-    PerCpu& operator=(const PerCpu&) = delete;
+    PerCpu(const PerCpu &) = delete;
+    PerCpu &operator=(const PerCpu &) = delete;
 
     /// Makes the array, with all entries empty. False if there is no memory.
-    [[nodiscard]] bool allocate()
-    {
+    [[nodiscard]] bool allocate() {
         // All bytes zero is an empty Box.
-        entries_ = static_cast<Box<T>*>(vtx_memory_allocate(vtx_cpu_limit() * sizeof(Box<T>)));
+        entries_ = static_cast<Box<T> *>(vtx_memory_allocate(vtx_cpu_limit() * sizeof(Box<T>)));
         return entries_ != nullptr;
     }
 
     /// Entries, whether in use or not.
     unsigned size() const { return entries_ == nullptr ? 0 : vtx_cpu_limit(); }
 
-    Box<T>& operator[](unsigned cpu) { return entries_[cpu]; }
+    Box<T> &operator[](unsigned cpu) { return entries_[cpu]; }
 
 private:
-    Box<T>* entries_ = nullptr;
+    Box<T> *entries_ = nullptr;
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -17,34 +17,31 @@ namespace vtx {
 
 /// What shall happen after a VM exit was handled.
 enum class Action : std::uint8_t {
-    resume,         ///< Enter the guest again.
-    leave,          ///< End the scope, for the host is wanted; go on with the guest later.
-    leave_for_nmi,  ///< The same, and the host is owed an NMI.
-    end,            ///< The guest has ended: guest.ending says how.
+    resume,        ///< Enter the guest again.
+    leave,         ///< End the scope, for the host is wanted; go on with the guest later.
+    leave_for_nmi, ///< The same, and the host is owed an NMI.
+    end,           ///< The guest has ended: guest.ending says how.
 };
 
 /// A VM exit. The VMCS is read only for what a handler asks, for each VMREAD costs time.
 /// Handlers know neither Linux nor the scope they run in: they change the guest, and return an
-/// Action.
+/// Action. (Two references: small enough to be passed in registers.)
 struct Exit {
-    Guest& guest;
-    CurrentVmcs& vmcs;
-    ExitReason reason;
+    Guest &guest;
+    CurrentVmcs &vmcs;
 
     /// The meaning depends on the reason: qualifications.hpp decodes it.
     std::uint64_t qualification() const { return vmcs.read(FieldNatural::exit_qualification); }
 
     /// A general register of the guest, by number.
-    std::uint64_t general_register(GeneralRegister which) const
-    {
+    std::uint64_t general_register(GeneralRegister which) const {
         return which == GeneralRegister::rsp
                    ? vmcs.read(FieldNatural::guest_rsp)
                    : guest.registers.by_number(static_cast<unsigned>(which));
     }
 
     /// Changes a general register of the guest.
-    void set_general_register(GeneralRegister which, std::uint64_t value) const
-    {
+    void set_general_register(GeneralRegister which, std::uint64_t value) const {
         if (which == GeneralRegister::rsp)
             vmcs.write(FieldNatural::guest_rsp, value);
         else
@@ -55,19 +52,17 @@ struct Exit {
     /// The instruction is done: the guest goes on behind it. An instruction also ends the one-
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{resuming-guest-software-after-handling-an-exception}
-    Action skip_instruction() const
-    {
-        vmcs.write(FieldNatural::guest_rip, vmcs.read(FieldNatural::guest_rip) +
-                                                vmcs.read(Field32::exit_instruction_length));
+    [[gnu::always_inline]] Action skip_instruction() const {
+        vmcs.write(
+            FieldNatural::guest_rip,
+            vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length));
         clear_shadow();
         return Action::resume;
     }
     // [skip]
 
     /// Ends the guest, and keeps where that was.
-    Action end(Ending how) const
-    {
-        guest.reason = reason;
+    Action end(Ending how) const {
         guest.rip = vmcs.read(FieldNatural::guest_rip);
         guest.end(how);
         return Action::end;
@@ -77,8 +72,7 @@ struct Exit {
     /// Delivers an event through the guest's IDT at the next VM entry, if the IDT has an entry
     /// for it; else the guest ends. The processor itself pushes the frame and looks up the gate.
     /// `error_code` counts where the event has one. \sdm{event-injection} \sdm{64-bit-mode-idt}
-    Action deliver(const InterruptionInformation& event, std::uint32_t error_code) const
-    {
+    Action deliver(const InterruptionInformation &event, std::uint32_t error_code) const {
         const std::uint32_t last_byte = event.vector * 16u + 15;
         if (vmcs.read(Field32::guest_idtr_limit) < last_byte) {
             guest.vector = static_cast<Vector>(event.vector);
@@ -90,22 +84,20 @@ struct Exit {
             vmcs.write(Field32::entry_exception_error_code, error_code);
         // INT3 and its like push the address behind them: the processor adds the length.
         if (event.is_software())
-            vmcs.write(Field32::entry_instruction_length,
-                       vmcs.read(Field32::exit_instruction_length));
+            vmcs.write(
+                Field32::entry_instruction_length, vmcs.read(Field32::exit_instruction_length));
         clear_shadow();
         return Action::resume;
     }
 
     /// The instruction that left the guest raises an exception instead of being done.
-    Action raise(Vector vector) const
-    {
+    Action raise(Vector vector) const {
         return deliver(InterruptionInformation::exception(vector), 0);
     }
     // [raise]
 
 private:
-    void clear_shadow() const
-    {
+    void clear_shadow() const {
         static constexpr std::uint32_t sti_or_mov_ss = 3;
         const std::uint32_t blocked = vmcs.read(Field32::guest_interruptibility);
         if ((blocked & sti_or_mov_ss) != 0) [[unlikely]] {
@@ -116,4 +108,4 @@ private:
     }
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -23,8 +23,7 @@ public:
     std::size_t room() const { return limit - size_; }
 
     /// Adds a byte. What does not fit is lost.
-    void put(std::byte byte)
-    {
+    void put(std::byte byte) {
         if (size_ < limit)
             bytes_[size_++] = byte;
     }
@@ -40,17 +39,17 @@ private:
 
 /// Why a guest no longer runs.
 enum class Ending : std::uint8_t {
-    none,            ///< It does.
-    status,          ///< HLT, or hypercall 0 with a status.
-    exception,       ///< An exception for which its IDT has no entry.
-    triple_fault,    ///< An exception while a double fault was being delivered.
-    machine_check,   ///< The hardware reported an error while it ran.
-    string_io,       ///< INS or OUTS, which we do not emulate.
-    task_switch,     ///< A hardware task switch, likewise.
-    unexpected,      ///< A VM exit that we have no answer to.
-    failure,         ///< A VMX instruction or a VM entry failed.
-    time_limit,      ///< It ran longer than it was allowed to.
-    interrupted,     ///< The task that runs it got a signal.
+    none,          ///< It does.
+    status,        ///< HLT, or hypercall 0 with a status.
+    exception,     ///< An exception for which its IDT has no entry.
+    triple_fault,  ///< An exception while a double fault was being delivered.
+    machine_check, ///< The hardware reported an error while it ran.
+    string_io,     ///< INS or OUTS, which we do not emulate.
+    task_switch,   ///< A hardware task switch, likewise.
+    unexpected,    ///< A VM exit that we have no answer to.
+    failure,       ///< A VMX instruction or a VM entry failed.
+    time_limit,    ///< It ran longer than it was allowed to.
+    interrupted,   ///< The task that runs it got a signal.
 };
 
 /// All that makes up one guest, but its VMCS. It outlives the scopes in which it runs.
@@ -59,17 +58,17 @@ struct Guest {
     GuestMemory memory;
     Output output{};
 
-    std::uint64_t cr2 = 0;             ///< Guest registers that the VMCS does not hold,
-    std::uint64_t kernel_gs_base = 0;  ///< kept here between scopes.
-    bool begun = false;                ///< Its VMCS has been written.
+    std::uint64_t cr2 = 0;            ///< Guest registers that the VMCS does not hold,
+    std::uint64_t kernel_gs_base = 0; ///< kept here between scopes.
+    bool begun = false;               ///< Its VMCS has been written.
 
     Ending ending = Ending::none;
-    Failure failure{};           ///< With Ending::failure.
-    std::uint64_t status = 0;    ///< With Ending::status.
-    Vector vector{};             ///< With Ending::exception,
-    std::uint64_t address = 0;   ///< and for a page fault the address.
-    ExitReason reason{};         ///< The exit that ended it,
-    std::uint64_t rip = 0;       ///< and where in the guest that was.
+    Failure failure{};         ///< With Ending::failure.
+    std::uint64_t status = 0;  ///< With Ending::status.
+    Vector vector{};           ///< With Ending::exception,
+    std::uint64_t address = 0; ///< and for a page fault the address.
+    ExitReason reason{};       ///< With Ending::unexpected.
+    std::uint64_t rip = 0;     ///< Where in the guest that was.
 
     /// Ends the guest. The caller has filled in what goes with the ending.
     void end(Ending how) { ending = how; }
@@ -79,8 +78,7 @@ struct Guest {
     int tell_ending() const;
 };
 
-inline void Output::log(bool all)
-{
+inline void Output::log(bool all) {
     static constexpr char digits[] = "0123456789abcdef";
     static constexpr std::size_t longest = 160;
     char line[longest + 5];
@@ -107,8 +105,7 @@ inline void Output::log(bool all)
     logged_ = taken;
 }
 
-inline int Guest::tell_ending() const
-{
+inline int Guest::tell_ending() const {
     using ull = unsigned long long;
     const ull at = rip;
 
@@ -120,13 +117,15 @@ inline int Guest::tell_ending() const
         return -VTX_EIO;
     case Ending::exception:
         if (vector == Vector::page_fault)
-            vtx_log_error("the guest ended: #PF at RIP %#llx for address %#llx, and no entry for "
-                          "it in the guest's IDT",
-                          at, static_cast<ull>(address));
+            vtx_log_error(
+                "the guest ended: #PF at RIP %#llx for address %#llx, and no entry for "
+                "it in the guest's IDT",
+                at, static_cast<ull>(address));
         else
-            vtx_log_error("the guest ended: %s at RIP %#llx, and no entry for it in the guest's "
-                          "IDT",
-                          mnemonic(vector), at);
+            vtx_log_error(
+                "the guest ended: %s at RIP %#llx, and no entry for it in the guest's "
+                "IDT",
+                mnemonic(vector), at);
         return -VTX_EIO;
     case Ending::triple_fault:
         vtx_log_error("the guest ended: triple fault at RIP %#llx", at);
@@ -136,22 +135,24 @@ inline int Guest::tell_ending() const
                       "at the hardware");
         return -VTX_EIO;
     case Ending::string_io:
-        vtx_log_error("the guest ended: INS or OUTS at RIP %#llx; string I/O is not emulated, use "
-                      "IN or OUT",
-                      at);
+        vtx_log_error(
+            "the guest ended: INS or OUTS at RIP %#llx; string I/O is not emulated, use "
+            "IN or OUT",
+            at);
         return -VTX_EIO;
     case Ending::task_switch:
         vtx_log_error("the guest ended: task switch at RIP %#llx; 64-bit code has none", at);
         return -VTX_EIO;
     case Ending::unexpected:
-        vtx_log_error("the guest ended: VM exit %u (%s) at RIP %#llx, which nothing here handles",
-                      static_cast<unsigned>(reason), exit_reason_name(reason), at);
+        vtx_log_error(
+            "the guest ended: VM exit %u (%s) at RIP %#llx, which nothing here handles",
+            static_cast<unsigned>(reason), exit_reason_name(reason), at);
         return -VTX_EIO;
     case Ending::failure:
         return failure.tell();
     case Ending::time_limit:
-        vtx_log_error("the guest was stopped at RIP %#llx: its time was over (parameter limit_ms)",
-                      at);
+        vtx_log_error(
+            "the guest was stopped at RIP %#llx: its time was over (parameter limit_ms)", at);
         return -VTX_ETIME;
     case Ending::interrupted:
         vtx_log_error("the guest was stopped at RIP %#llx: the task that runs it got a signal", at);
@@ -162,4 +163,4 @@ inline int Guest::tell_ending() const
     return -VTX_EIO;
 }
 
-}  // namespace vtx
+} // namespace vtx

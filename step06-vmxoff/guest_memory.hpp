@@ -20,17 +20,16 @@ namespace vtx {
 /// pointer faults.
 class GuestMemory {
 public:
-    static constexpr std::uint64_t begin = 0x1000;  ///< The first address that is mapped.
-    static constexpr std::uint64_t end = 0x10000;   ///< One past the last.
+    static constexpr std::uint64_t begin = 0x1000; ///< The first address that is mapped.
+    static constexpr std::uint64_t end = 0x10000;  ///< One past the last.
 
     /// Takes 15 pages of RAM and 4 of page tables. False if there is not enough memory; what was
     /// taken is given back with the object.
-    [[nodiscard]] bool allocate()
-    {
-        for (Page& table : tables_)
+    [[nodiscard]] bool allocate() {
+        for (Page &table : tables_)
             if (!table.allocate())
                 return false;
-        for (Page& page : ram_)
+        for (Page &page : ram_)
             if (!page.allocate())
                 return false;
         // One entry in each table is enough: all of the guest lies in the first 2 MiB.
@@ -45,32 +44,28 @@ public:
     PhysicalAddress cr3() const { return tables_[0].physical(); }
 
     /// True if all of [address, address + size) is RAM that the guest can reach.
-    static constexpr bool contains(std::uint64_t address, std::uint64_t size)
-    {
+    static constexpr bool contains(std::uint64_t address, std::uint64_t size) {
         return address >= begin && address <= end && size <= end - address;
     }
 
     /// The byte at a guest address that contains() allows.
-    std::byte& byte_at(std::uint64_t address) const
-    {
+    std::byte &byte_at(std::uint64_t address) const {
         const std::uint64_t offset = address - begin;
         return ram_[offset / page_size].bytes()[offset % page_size];
     }
 
     /// Fills the RAM with zeroes and copies a program to its beginning. `size` is at most
     /// end - begin bytes.
-    void load(const std::byte* program, std::size_t size)
-    {
+    void load(const std::byte *program, std::size_t size) {
         for (std::uint64_t i = 0; i < end - begin; i++)
             byte_at(begin + i) = i < size ? program[i] : std::byte{0};
     }
 
 private:
     /// Present and writable, and for privilege levels 0 to 2 only: the guest has no user mode.
-    static PageTableEntry entry(const Page& page)
-    {
-        return PageTableEntry::make(page.physical(),
-                                    PageTableEntry::present | PageTableEntry::writable);
+    static PageTableEntry entry(const Page &page) {
+        return PageTableEntry::make(
+            page.physical(), PageTableEntry::present | PageTableEntry::writable);
     }
 
     static constexpr std::size_t levels = 4;
@@ -80,4 +75,4 @@ private:
     Page ram_[pages];
 };
 
-}  // namespace vtx
+} // namespace vtx

@@ -20,9 +20,8 @@ namespace vtx {
 /// CPUID leaves the guest always, so the host decides what CPU the guest believes to be on: this
 /// one, but with a hypervisor, without VMX, and without what the guest may not use.
 /// \sdm{cpuid-emulation}
-inline Action handle_cpuid(const Exit& exit)
-{
-    GuestRegisters& registers = exit.guest.registers;
+[[gnu::always_inline]] inline Action handle_cpuid(Exit exit) {
+    GuestRegisters &registers = exit.guest.registers;
     const auto leaf = static_cast<std::uint32_t>(registers.rax);
     CpuidResult result = cpuid(leaf, static_cast<std::uint32_t>(registers.rcx));
 
@@ -42,8 +41,7 @@ inline Action handle_cpuid(const Exit& exit)
 // [cpuid]
 
 /// HLT: the guest has nothing more to do, which counts as status 0.
-inline Action handle_hlt(const Exit& exit)
-{
+inline Action handle_hlt(Exit exit) {
     exit.guest.status = 0;
     return exit.end(Ending::status);
 }
@@ -51,14 +49,13 @@ inline Action handle_hlt(const Exit& exit)
 // [handle]
 /// Handles one VM exit. The most frequent reasons come first; the compiler, told not to use jump
 /// tables in the kernel, tests them in this order.
-[[gnu::always_inline]] inline Action handle(const Exit& exit)
-{
-    if (exit.reason == ExitReason::vmcall) [[likely]]
+[[gnu::always_inline]] inline Action handle(Exit exit, ExitReason reason) {
+    if (reason == ExitReason::vmcall) [[likely]]
         return handle_vmcall(exit);
-    if (exit.reason == ExitReason::cpuid)
+    if (reason == ExitReason::cpuid)
         return handle_cpuid(exit);
 
-    switch (exit.reason) {
+    switch (reason) {
     case ExitReason::hlt:
         return handle_hlt(exit);
 
@@ -85,9 +82,9 @@ inline Action handle_hlt(const Exit& exit)
         return handle_wrmsr(exit);
 
     default:
-        return handle_instruction(exit);
+        return handle_instruction(exit, reason);
     }
 }
 // [handle]
 
-}  // namespace vtx
+} // namespace vtx

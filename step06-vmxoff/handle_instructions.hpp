@@ -12,12 +12,11 @@ namespace vtx {
 /// nobody has thought of: for that the guest ends, for to resume it would be to guess.
 /// \sdm{instructions-that-cause-vm-exits-unconditionally}
 /// \sdm{instructions-that-cause-vm-exits-conditionally}
-inline Action handle_instruction(const Exit& exit)
-{
-    switch (exit.reason) {
-    case ExitReason::invd:  // would throw away what the host has written and not yet in memory
+inline Action handle_instruction(Exit exit, ExitReason reason) {
+    switch (reason) {
+    case ExitReason::invd: // would throw away what the host has written and not yet in memory
     case ExitReason::wbinvd:
-    case ExitReason::invlpg:  // its tables never change
+    case ExitReason::invlpg: // its tables never change
     case ExitReason::pause:
         return exit.skip_instruction();
 
@@ -43,9 +42,10 @@ inline Action handle_instruction(const Exit& exit)
         return exit.raise(Vector::invalid_opcode);
 
     default:
+        exit.guest.reason = reason;
         return exit.end(Ending::unexpected);
     }
 }
 // [instructions]
 
-}  // namespace vtx
+} // namespace vtx

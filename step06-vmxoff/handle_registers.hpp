@@ -24,8 +24,7 @@ inline constexpr std::uint64_t cr8_as_read = 0;
 // [cr]
 /// Exit reason 28. CR0 and CR4 are read from the shadows in the VMCS, without an exit; a write
 /// gets here only if it would change a bit. \sdm{handling-accesses-to-control-registers}
-inline Action handle_cr_access(const Exit& exit)
-{
+inline Action handle_cr_access(Exit exit) {
     const CrAccess access = decode_cr_access(exit.qualification());
     const std::uint64_t as_read = access.cr == 3 ? cr3_as_read : cr8_as_read;
     const bool has_model = access.cr == 3 || access.cr == 8;
@@ -42,13 +41,12 @@ inline Action handle_cr_access(const Exit& exit)
 // [cr]
 
 /// What the guest reads from a debug register: its value after a reset.
-constexpr std::uint64_t dr_as_read(unsigned number)
-{
+constexpr std::uint64_t dr_as_read(unsigned number) {
     switch (number) {
-    case 4:  // another name for DR6
+    case 4: // another name for DR6
     case 6:
         return 0xffff0ff0;
-    case 5:  // another name for DR7
+    case 5: // another name for DR7
     case 7:
         return 0x400;
     default:
@@ -58,8 +56,7 @@ constexpr std::uint64_t dr_as_read(unsigned number)
 
 /// Exit reason 29. The debug registers hold the host's breakpoints, so the guest has none.
 /// \sdm{table-exit-qualification-for-mov-dr}
-inline Action handle_dr_access(const Exit& exit)
-{
+inline Action handle_dr_access(Exit exit) {
     const DrAccess access = decode_dr_access(exit.qualification());
 
     if (access.from_dr)
@@ -77,9 +74,8 @@ inline constexpr std::uint64_t apic_base_as_read = 0xfee00900;
 
 // [msr]
 /// Exit reason 31. \sdm{handling-special-case-msrs-and-instructions}
-inline Action handle_rdmsr(const Exit& exit)
-{
-    GuestRegisters& registers = exit.guest.registers;
+inline Action handle_rdmsr(Exit exit) {
+    GuestRegisters &registers = exit.guest.registers;
     std::uint64_t value = 0;
 
     switch (Msr{static_cast<std::uint32_t>(registers.rcx)}) {
@@ -99,7 +95,7 @@ inline Action handle_rdmsr(const Exit& exit)
         value = exit.vmcs.read(FieldNatural::guest_gs_base);
         break;
     case Msr::kernel_gs_base:
-        value = read_msr(Msr::kernel_gs_base);  // the guest's own: SWAPGS changes the real one
+        value = read_msr(Msr::kernel_gs_base); // the guest's own: SWAPGS changes the real one
         break;
     default:
         return exit.raise(Vector::general_protection);
@@ -110,11 +106,9 @@ inline Action handle_rdmsr(const Exit& exit)
 }
 
 /// Exit reason 32. The three bases may be any canonical address; the others keep their value.
-inline Action handle_wrmsr(const Exit& exit)
-{
-    const GuestRegisters& registers = exit.guest.registers;
-    const std::uint64_t value =
-        registers.rdx << 32 | static_cast<std::uint32_t>(registers.rax);
+inline Action handle_wrmsr(Exit exit) {
+    const GuestRegisters &registers = exit.guest.registers;
+    const std::uint64_t value = registers.rdx << 32 | static_cast<std::uint32_t>(registers.rax);
     const Msr msr{static_cast<std::uint32_t>(registers.rcx)};
 
     const bool unchanged = (msr == Msr::efer && value == efer_as_read) ||
@@ -128,9 +122,9 @@ inline Action handle_wrmsr(const Exit& exit)
     else if (msr == Msr::gs_base)
         exit.vmcs.write(FieldNatural::guest_gs_base, value);
     else if (msr == Msr::kernel_gs_base)
-        write_msr(Msr::kernel_gs_base, value);  // the host's comes back when the scope ends
+        write_msr(Msr::kernel_gs_base, value); // the host's comes back when the scope ends
     return exit.skip_instruction();
 }
 // [msr]
 
-}  // namespace vtx
+} // namespace vtx

@@ -21,14 +21,11 @@ namespace vtx {
 /// Lives with interrupts off, around VMX operation. \sdm{loading-host-state}
 class HostRepair {
 public:
-    explicit HostRepair(const HostState& host)
+    explicit HostRepair(const HostState &host)
         : host_(host), cr2_(read_cr2()), dr7_(read_dr<7>()), debugctl_(read_msr(Msr::debugctl)),
-          kernel_gs_base_(read_msr(Msr::kernel_gs_base))
-    {
-    }
+          kernel_gs_base_(read_msr(Msr::kernel_gs_base)) {}
 
-    ~HostRepair()
-    {
+    ~HostRepair() {
         lidt(host_.idtr);
         repair_task_register();
         if (!host_.ldtr.is_null())
@@ -42,8 +39,8 @@ public:
             write_msr(Msr::debugctl, debugctl_);
     }
 
-    HostRepair(const HostRepair&) = delete;
-    HostRepair& operator=(const HostRepair&) = delete;
+    HostRepair(const HostRepair &) = delete;
+    HostRepair &operator=(const HostRepair &) = delete;
 
 private:
     static constexpr std::uint64_t dr7_after_exit = 0x400;
@@ -54,14 +51,13 @@ private:
     /// can write the busy bit to. Linux keeps its GDT mapped read-only. So TR is loaded from a
     /// copy of the GDT, which is in force for these two instructions; it is a full copy, for an
     /// NMI between them uses other entries.
-    void repair_task_register()
-    {
+    void repair_task_register() {
         static constexpr std::uint64_t busy = std::uint64_t{2} << 40;
         std::uint64_t copy[32];
         const std::uint16_t limit =
             host_.gdtr.limit < sizeof copy ? host_.gdtr.limit : std::uint16_t{sizeof copy - 1};
 
-        __builtin_memcpy(copy, reinterpret_cast<const void*>(host_.gdtr.base), limit + 1u);
+        __builtin_memcpy(copy, reinterpret_cast<const void *>(host_.gdtr.base), limit + 1u);
         copy[host_.tr.index()] &= ~busy;
         lgdt({limit, reinterpret_cast<std::uint64_t>(copy)});
         ltr(host_.tr);
@@ -70,15 +66,14 @@ private:
 
     /// Loads the data segments that held a selector: user space may have put one there. The VM
     /// exit made them null, with the bases of FS and GS from the VMCS.
-    void repair_segments()
-    {
+    void repair_segments() {
         if (host_.ds.value != 0)
             load_ds(host_.ds);
         if (host_.es.value != 0)
             load_es(host_.es);
         if (host_.fs.value != 0) {
-            load_fs(host_.fs);  // takes the base from the descriptor,
-            write_msr(Msr::fs_base, host_.fs_base);  // so the base is written again
+            load_fs(host_.fs);                      // takes the base from the descriptor,
+            write_msr(Msr::fs_base, host_.fs_base); // so the base is written again
         }
         // In the kernel GS's base is where everything per processor hangs, and loading a selector
         // would clobber it: so it is swapped away first. (KERNEL_GS_BASE is written afterwards.)
@@ -89,11 +84,11 @@ private:
                          : "memory");
     }
 
-    const HostState& host_;
+    const HostState &host_;
     std::uint64_t cr2_;
     std::uint64_t dr7_;
     std::uint64_t debugctl_;
     std::uint64_t kernel_gs_base_;
 };
 
-}  // namespace vtx
+} // namespace vtx

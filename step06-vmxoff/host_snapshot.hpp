@@ -18,8 +18,7 @@ namespace vtx {
 class HostSnapshot {
 public:
     /// Takes it on this processor. Interrupts are off.
-    static HostSnapshot take()
-    {
+    static HostSnapshot take() {
         HostSnapshot snapshot;
         std::size_t next = 0;
         const DescriptorTableRegister gdtr = sgdt(), idtr = sidt();
@@ -38,8 +37,7 @@ public:
     }
 
     /// The name of the first register that differs; null if all are equal.
-    const char* difference(const HostSnapshot& other) const
-    {
+    const char *difference(const HostSnapshot &other) const {
         for (std::size_t i = 0; i < count; i++)
             if (values_[i] != other.values_[i])
                 return i < registers ? names[i] : msr_name(msrs[i - registers]);
@@ -47,16 +45,16 @@ public:
     }
 
 private:
-    static constexpr const char* names[] = {"CR4",       "CR0",        "GDTR base", "GDTR limit",
+    static constexpr const char *names[] = {"CR4",       "CR0",        "GDTR base", "GDTR limit",
                                             "IDTR base", "IDTR limit", "TR"};
-    static constexpr Msr msrs[] = {Msr::efer,        Msr::star,         Msr::lstar,
-                                   Msr::cstar,       Msr::fmask,        Msr::sysenter_cs,
+    static constexpr Msr msrs[] = {Msr::efer,         Msr::star,         Msr::lstar,
+                                   Msr::cstar,        Msr::fmask,        Msr::sysenter_cs,
                                    Msr::sysenter_esp, Msr::sysenter_eip, Msr::pat,
-                                   Msr::debugctl,    Msr::gs_base};
+                                   Msr::debugctl,     Msr::gs_base};
     static constexpr std::size_t registers = sizeof names / sizeof names[0];
     static constexpr std::size_t count = registers + sizeof msrs / sizeof msrs[0];
 
     std::uint64_t values_[count];
 };
 
-}  // namespace vtx
+} // namespace vtx

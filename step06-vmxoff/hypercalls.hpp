@@ -11,21 +11,19 @@ namespace vtx {
 
 /// Hypercall numbers, in RAX. RAX also takes the result: 0 or more, or a negative errno.
 enum class Hypercall : std::uint64_t {
-    exit = 0,   ///< RDI: status. Ends the guest.
-    print = 1,  ///< RDI: address, RSI: length, at most 4096 bytes. Prints; 0, -EFAULT or -ENOSPC.
-    time = 2,   ///< Gives the time-stamp counter.
+    exit = 0,  ///< RDI: status. Ends the guest.
+    print = 1, ///< RDI: address, RSI: length, at most 4096 bytes. Prints; 0, -EFAULT or -ENOSPC.
+    time = 2,  ///< Gives the time-stamp counter.
 };
 
 /// A negative errno in a 64-bit register.
-constexpr std::uint64_t error_result(int number)
-{
+constexpr std::uint64_t error_result(int number) {
     return static_cast<std::uint64_t>(std::int64_t{-number});
 }
 
 /// Hypercall `print`. The address and the length are the guest's word: nothing is touched before
 /// they have been checked.
-inline std::uint64_t print(Guest& guest, std::uint64_t address, std::uint64_t length)
-{
+inline std::uint64_t print(Guest &guest, std::uint64_t address, std::uint64_t length) {
     static constexpr std::uint64_t longest = 4096;
     if (length > longest || !GuestMemory::contains(address, length))
         return error_result(VTX_EFAULT);
@@ -39,9 +37,8 @@ inline std::uint64_t print(Guest& guest, std::uint64_t address, std::uint64_t le
 // [vmcall]
 /// Does what the guest asks for, and lets it go on behind its VMCALL.
 /// \sdm{vmcall-call-to-vm-monitor}
-inline Action handle_vmcall(const Exit& exit)
-{
-    GuestRegisters& registers = exit.guest.registers;
+[[gnu::always_inline]] inline Action handle_vmcall(Exit exit) {
+    GuestRegisters &registers = exit.guest.registers;
 
     switch (static_cast<Hypercall>(registers.rax)) {
     case Hypercall::exit:
@@ -61,4 +58,4 @@ inline Action handle_vmcall(const Exit& exit)
 }
 // [vmcall]
 
-}  // namespace vtx
+} // namespace vtx

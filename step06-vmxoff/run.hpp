@@ -16,24 +16,24 @@
 
 namespace vtx {
 
-/// How often the steps of a guest's life happened.
+/// How often a guest was given the processor. (It came back by a VM exit each time; all entries of
+/// a scope but the first are VMRESUMEs.)
 struct RunCounts {
-    std::uint64_t scopes = 0, launches = 0, resumes = 0;
+    std::uint64_t scopes = 0, launches = 0;
 };
 
 /// Before the first entry of a guest: all of its VMCS but the host state, which each scope writes.
-inline void write_vmcs(CurrentVmcs& vmcs, const Machine& machine, const Guest& guest)
-{
+inline void write_vmcs(CurrentVmcs &vmcs, const Machine &machine, const Guest &guest) {
     write_controls(vmcs, machine.controls);
-    write_guest_state(vmcs, machine.vmx, machine.controls,
-                      {guest.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
+    write_guest_state(
+        vmcs, machine.vmx, machine.controls,
+        {guest.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
 }
 
 /// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. To set it
 /// is harmless: external interrupts leave the guest, whatever its IF says. The guest may see IF
 /// as 1 where it had cleared it, and nothing will ever come of it.
-[[gnu::always_inline]] inline void keep_interruptible(CurrentVmcs& vmcs)
-{
+[[gnu::always_inline]] inline void keep_interruptible(CurrentVmcs &vmcs) {
     const std::uint64_t rflags = vmcs.read(FieldNatural::guest_rflags);
     if ((rflags & Rflags::if_) == 0)
         vmcs.write(FieldNatural::guest_rflags, rflags | Rflags::if_);
@@ -43,30 +43,28 @@ inline void write_vmcs(CurrentVmcs& vmcs, const Machine& machine, const Guest& g
 /// One scope of a guest: enters it again and again, until it has ended or the host is wanted.
 /// `record(vmcs, reason)` is called at each exit. What makes the scope impossible ends the guest.
 template <typename Record>
-void run_scope(const Machine& machine, Guest& guest, RunCounts& counts, Record record)
-{
+[[gnu::always_inline]] inline void
+run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record) {
     const Failure failure = in_scope(machine, [&](Scope scope) {
-        CurrentVmcs& vmcs = scope.vmcs;
+        CurrentVmcs &vmcs = scope.vmcs;
         if (!guest.begun)
             write_vmcs(vmcs, machine, guest);
         guest.begun = true;
         write_cr2(guest.cr2);
         write_msr(Msr::kernel_gs_base, guest.kernel_gs_base);
 
-        Action action = Action::resume;
-        for (bool launched = false; action == Action::resume && !vmcs.failure(); launched = true) {
-            const Entry entry = enter_guest(vmcs, guest.registers, launched);
-            counts.launches += !launched;
-            counts.resumes += launched;
-            if (entry.failure) {
-                guest.failure = entry.failure;
-                guest.end(Ending::failure);
-                break;
-            }
-            const ExitReason reason = decode_exit_reason(entry.exit_reason).basic;
+        // After VMCLEAR the first entry is VMLAUNCH, and all others are VMRESUME.
+        ExitReason reason{};
+        Action action = Action::leave;
+        bool entered = enter_guest(vmcs, guest.registers, false, reason);
+        counts.launches += entered;
+        while (entered) {
             record(vmcs, reason);
-            action = handle({guest, vmcs, reason});
+            action = handle({guest, vmcs}, reason);
             keep_interruptible(vmcs);
+            if (action != Action::resume || vmcs.failure())
+                break;
+            entered = enter_guest(vmcs, guest.registers, true, reason);
         }
 
         guest.cr2 = read_cr2();
@@ -83,4 +81,4 @@ void run_scope(const Machine& machine, Guest& guest, RunCounts& counts, Record r
 }
 // [loop]
 
-}  // namespace vtx
+} // namespace vtx

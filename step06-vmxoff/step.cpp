@@ -26,118 +26,133 @@ struct Step {
     PerCpu<CpuGuest> guests;
     PerCpu<HostSnapshot> before;
 
-    /// Makes the guest of a processor. Returns 0, or a negative errno after a sentence.
-    int add_guest(unsigned cpu)
-    {
-        if (!guests[cpu].allocate()) {
+    /// Makes the guest of a processor. Returns 0, or a negative errno after a sentence. The file
+    /// `cpus` may be read meanwhile, so the guest comes to its place only when it is complete.
+    int add_guest(unsigned cpu) {
+        Box<CpuGuest> guest;
+        if (!guest.allocate()) {
             vtx_log_error("no memory for the guest of cpu %u", cpu);
             return -VTX_ENOMEM;
         }
         const bool dies = dying_cpu >= 0 && cpu == static_cast<unsigned>(dying_cpu);
-        const int error = dies ? guests[cpu]->prepare(dying_guest, dying_guest_end)
-                               : guests[cpu]->prepare(counting_guest, counting_guest_end);
-        if (error != 0)
-            guests[cpu].reset();
+        const int error = dies ? guest->prepare(dying_guest, dying_guest_end)
+                               : guest->prepare(counting_guest, counting_guest_end);
+        if (error == 0)
+            guests[cpu].swap(guest);
         return error;
     }
 };
 
-constinit Step* loaded = nullptr;
+constinit Step *loaded = nullptr;
 
 // [threads]
 /// The thread of a processor begins. The processors that were online at insmod have their guests
 /// already, for insmod could still fail then; one that is first seen later gets its guest here.
-void begin(unsigned int cpu)
-{
+void begin(unsigned int cpu) {
     if (!loaded->guests[cpu] && loaded->add_guest(cpu) == 0)
         vtx_log("cpu %u has come online and gets a guest", cpu);
 }
 
-bool has_work(unsigned int cpu)
-{
+bool has_work(unsigned int cpu) {
     return loaded->guests[cpu] && loaded->guests[cpu]->guest.ending == Ending::none;
 }
 
 /// One scope. Between two of them the thread can be parked, because its processor goes offline,
 /// or stopped, because the module is unloaded: VMX operation is off then, so there is nothing to
 /// hand over and nothing to wait for.
-void work(unsigned int cpu)
-{
-    loaded->guests[cpu]->run();
-}
+void work(unsigned int cpu) { loaded->guests[cpu]->run(); }
 // [threads]
 
 /// The file `cpus`.
-void show_cpus(vtx_table* table)
-{
+void show_cpus(vtx_table *table) {
     vtx_print(table, "# cpu  state  scopes  VMLAUNCH  VMRESUME  exits  count of the guest\n");
     for (unsigned cpu = 0; cpu < loaded->guests.size(); cpu++) {
         if (!loaded->guests[cpu])
             continue;
-        const CpuGuest& guest = *loaded->guests[cpu];
-        const char* const state = guest.guest.ending != Ending::none ? "ended"
+        const CpuGuest &guest = *loaded->guests[cpu];
+        const char *const state = guest.guest.ending != Ending::none ? "ended"
                                   : vtx_cpu_online(cpu)              ? "running"
                                                                      : "parked";
-        vtx_print(table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state,
-                  static_cast<ull>(guest.counts.scopes), static_cast<ull>(guest.counts.launches),
-                  static_cast<ull>(guest.counts.resumes), static_cast<ull>(guest.exits),
-                  static_cast<ull>(guest.count()));
+        vtx_print(
+            table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state,
+            static_cast<ull>(guest.counts.scopes), static_cast<ull>(guest.counts.launches),
+            static_cast<ull>(guest.exits - guest.counts.launches), static_cast<ull>(guest.exits),
+            static_cast<ull>(guest.count()));
     }
 }
 
 // [proof]
 /// What a processor looked like before, and what it looks like now.
 struct Proof {
-    Step& step;
+    Step &step;
     HostSnapshot now;
+    bool taken = false;
     Result vmxoff_again, vmptrst_outside;
     unsigned left = 0, unproved = 0;
 };
 
 /// On each processor, with interrupts off: out of VMX operation, VMXOFF raises #UD.
-void look(void* context)
-{
-    Proof& proof = *static_cast<Proof*>(context);
+void look(void *context) {
+    Proof &proof = *static_cast<Proof *>(context);
     PhysicalAddress unused{};
     proof.now = HostSnapshot::take();
+    // If another hypervisor has entered VMX operation since the guest ended (KVM was loaded, say),
+    // a VMXOFF would not fault: it would be the end of theirs.
+    proof.taken = (read_cr4() & Cr4::vmxe) != 0;
+    if (proof.taken)
+        return;
     proof.vmxoff_again = vmxoff();
     proof.vmptrst_outside = vmptrst(unused);
 }
 
-int judge(unsigned int cpu, void* context)
-{
-    Proof& proof = *static_cast<Proof*>(context);
-    const bool outside = proof.vmxoff_again.status == Status::fault &&
-                         proof.vmptrst_outside.status == Status::fault;
+int judge(unsigned int cpu, void *context) {
+    Proof &proof = *static_cast<Proof *>(context);
+    if (proof.taken) {
+        proof.unproved++;
+        vtx_log("cpu %u: another hypervisor holds VMX now, so VMXOFF is not tried", cpu);
+        return 0;
+    }
+    const bool outside =
+        proof.vmxoff_again.status == Status::fault && proof.vmptrst_outside.status == Status::fault;
     // A processor that was offline at insmod has no earlier picture.
-    const Box<HostSnapshot>& before = proof.step.before[cpu];
-    const char* const changed = before ? before->difference(proof.now) : nullptr;
+    const Box<HostSnapshot> &before = proof.step.before[cpu];
+    const char *const changed = before ? before->difference(proof.now) : nullptr;
 
     if (outside && changed == nullptr) {
         proof.left++;
         return 0;
     }
     proof.unproved++;
-    vtx_log_error("cpu %u: %s%s", cpu, outside ? "changed: " : "still in VMX operation",
-                  outside ? changed : "");
+    vtx_log_error(
+        "cpu %u: %s%s", cpu, outside ? "changed: " : "still in VMX operation",
+        outside ? changed : "");
     return 0;
 }
 // [proof]
 
-/// Takes the picture of each processor to which it shall be restored.
-int photograph(Step& step)
-{
+/// Asks each processor whether it can do VMX, and takes the picture of it to which it shall be
+/// restored. Returns 0, or a negative errno after a sentence.
+int photograph(Step &step) {
     struct Picture {
-        Step& step;
+        Step &step;
+        VmxCheck check;
         HostSnapshot now;
-    } picture{step, HostSnapshot::take()};
+    } picture{step, check_vmx(), HostSnapshot::take()};
 
     return vtx_visit_cpus(
-        [](void* context) { static_cast<Picture*>(context)->now = HostSnapshot::take(); },
-        [](unsigned int cpu, void* context) {
-            Picture& taken = *static_cast<Picture*>(context);
-            if (!taken.step.before[cpu].allocate())
+        [](void *context) {
+            Picture &taken = *static_cast<Picture *>(context);
+            taken.check = check_vmx();
+            taken.now = HostSnapshot::take();
+        },
+        [](unsigned int cpu, void *context) {
+            Picture &taken = *static_cast<Picture *>(context);
+            if (const int error = refuse_without_vmx(taken.check))
+                return error;
+            if (!taken.step.before[cpu].allocate()) {
+                vtx_log_error("no memory for the picture of cpu %u", cpu);
                 return -VTX_ENOMEM;
+            }
             *taken.step.before[cpu] = taken.now;
             return 0;
         },
@@ -145,12 +160,11 @@ int photograph(Step& step)
 }
 
 /// Waits until each guest has been seen to count, or has ended. Returns the first error.
-int wait_for_guests(Step& step)
-{
+int wait_for_guests(Step &step) {
     for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
         if (!step.guests[cpu])
             continue;
-        const CpuGuest& guest = *step.guests[cpu];
+        const CpuGuest &guest = *step.guests[cpu];
         while (guest.count() < 1000 && !guest.told && vtx_cpu_online(cpu))
             vtx_sleep(1);
         // A guest that dies because it was asked to is no failure of the step.
@@ -161,8 +175,7 @@ int wait_for_guests(Step& step)
 }
 
 /// Makes a guest for each online processor. Returns 0, or the first error.
-int add_guests(Step& step)
-{
+int add_guests(Step &step) {
     for (unsigned cpu = 0; cpu < step.guests.size(); cpu++)
         if (vtx_cpu_online(cpu))
             if (const int error = step.add_guest(cpu))
@@ -171,8 +184,7 @@ int add_guests(Step& step)
 }
 
 /// Says what each guest did; after the first eight only the sum.
-void tell_counts(Step& step)
-{
+void tell_counts(Step &step) {
     static constexpr unsigned in_full = 8;
     unsigned guests = 0;
     ull exits = 0;
@@ -180,21 +192,21 @@ void tell_counts(Step& step)
     for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
         if (!step.guests[cpu])
             continue;
-        const CpuGuest& guest = *step.guests[cpu];
+        const CpuGuest &guest = *step.guests[cpu];
         exits += guest.exits;
         if (guests++ < in_full)
-            vtx_log("cpu %u: the guest counted to %llu: %llu scopes, %llu VM exits", cpu,
-                    static_cast<ull>(guest.count()), static_cast<ull>(guest.counts.scopes),
-                    static_cast<ull>(guest.exits));
+            vtx_log(
+                "cpu %u: the guest counted to %llu: %llu scopes, %llu VM exits", cpu,
+                static_cast<ull>(guest.count()), static_cast<ull>(guest.counts.scopes),
+                static_cast<ull>(guest.exits));
     }
     if (guests > in_full)
         vtx_log("and %u more guests: %llu VM exits in all", guests - in_full, exits);
 }
 
-}  // namespace
+} // namespace
 
-int step_start()
-{
+int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
 
@@ -203,10 +215,8 @@ int step_start()
         vtx_log_error("no memory for the step's data");
         return -VTX_ENOMEM;
     }
-    if (const int error = photograph(*step)) {
-        vtx_log_error("no memory for the picture of a processor");
+    if (const int error = photograph(*step))
         return error;
-    }
     if (const int error = add_guests(*step))
         return error;
 
@@ -223,8 +233,9 @@ int step_start()
     unsigned guests = 0;
     for (unsigned cpu = 0; cpu < step->guests.size(); cpu++)
         guests += step->guests[cpu] ? 1 : 0;
-    vtx_log("%u guest%s running, one on each logical processor, until the module is unloaded",
-            guests, guests == 1 ? " is" : "s are");
+    vtx_log(
+        "%u guest%s running, one on each logical processor, until the module is unloaded", guests,
+        guests == 1 ? " is" : "s are");
     vtx_log("their counts are in /sys/kernel/debug/step06_vmxoff/cpus");
     step.release();
     vtx_file_create("cpus", show_cpus);
@@ -233,21 +244,21 @@ int step_start()
 }
 
 // [teardown]
-void step_stop()
-{
-    Box<Step> step(loaded);  // frees the pages when it goes, at the end
+void step_stop() {
+    Box<Step> step(loaded); // frees the pages when it goes, at the end
 
     vtx_files_remove();
-    vtx_threads_stop();  // each thread has left its last scope: VMCLEAR, VMXOFF, CR4
+    vtx_threads_stop(); // each thread has left its last scope: VMCLEAR, VMXOFF, CR4
     vtx_log("the guests have stopped");
     tell_counts(*step);
 
-    Proof proof{*step, HostSnapshot::take(), {}, {}};
+    Proof proof{*step, HostSnapshot::take(), false, {}, {}};
     vtx_visit_cpus(look, judge, &proof);
     if (proof.unproved == 0)
-        vtx_log("VMXOFF faults on all %u logical processors: they are out of VMX operation, and "
-                "as they were before",
-                proof.left);
+        vtx_log(
+            "VMXOFF faults on all %u logical processors: they are out of VMX operation, and "
+            "as they were before",
+            proof.left);
     step.reset();
     vtx_log("unloaded: all pages are free again");
 }

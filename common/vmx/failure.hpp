@@ -16,7 +16,7 @@ namespace vtx {
 
 /// The first thing that went wrong, or nothing.
 class [[nodiscard]] Failure {
-  public:
+public:
     constexpr Failure() = default;
 
     /// CR4.VMXE was set already: another hypervisor holds VMX on this processor.
@@ -36,8 +36,8 @@ class [[nodiscard]] Failure {
     }
 
     /// A field, written and read back, did not hold what was written.
-    static constexpr Failure readback(std::uint32_t field, std::uint64_t written,
-                                      std::uint64_t read) {
+    static constexpr Failure
+    readback(std::uint32_t field, std::uint64_t written, std::uint64_t read) {
         return {Kind::readback, "", field, written, read, {}};
     }
 
@@ -68,7 +68,7 @@ class [[nodiscard]] Failure {
     /// Not inside a scope: it prints.
     int tell() const;
 
-  private:
+private:
     enum class Kind : std::uint8_t {
         none,
         vmx_in_use,
@@ -79,8 +79,9 @@ class [[nodiscard]] Failure {
         entry,
     };
 
-    constexpr Failure(Kind kind, const char *name, std::uint32_t field, std::uint64_t value,
-                      std::uint64_t second_value, Result result)
+    constexpr Failure(
+        Kind kind, const char *name, std::uint32_t field, std::uint64_t value,
+        std::uint64_t second_value, Result result)
         : kind_(kind), field_(field), name_(name), value_(value), second_value_(second_value),
           result_(result) {}
 
@@ -107,8 +108,9 @@ inline int Failure::tell_instruction() const {
         vtx_log_error("%s%s%s failed: VMfailInvalid (there is no current VMCS)", name, of, field);
         break;
     default:
-        vtx_log_error("%s%s%s failed: VMfailValid, VM-instruction error %u: %s", name, of, field,
-                      result_.error, instruction_error_text(result_.error));
+        vtx_log_error(
+            "%s%s%s failed: VMfailValid, VM-instruction error %u: %s", name, of, field,
+            result_.error, instruction_error_text(result_.error));
         break;
     }
     return -VTX_EIO;
@@ -128,19 +130,22 @@ inline int Failure::tell() const {
                       "VMX operation would break its trace: stop it and try again");
         return -VTX_EBUSY;
     case Kind::unfit_register:
-        vtx_log_error("%s is %#llx, with which this CPU does not allow VMX operation", name_,
-                      static_cast<ull>(value_));
+        vtx_log_error(
+            "%s is %#llx, with which this CPU does not allow VMX operation", name_,
+            static_cast<ull>(value_));
         return -VTX_EOPNOTSUPP;
     case Kind::instruction:
         return tell_instruction();
     case Kind::readback:
-        vtx_log_error("VMCS field %s was written as %#llx and reads %#llx", field_name(field_),
-                      static_cast<ull>(value_), static_cast<ull>(second_value_));
+        vtx_log_error(
+            "VMCS field %s was written as %#llx and reads %#llx", field_name(field_),
+            static_cast<ull>(value_), static_cast<ull>(second_value_));
         return -VTX_EIO;
     case Kind::entry:
-        vtx_log_error("VM entry failed: exit reason %#x (%s), qualification %#llx", exit_reason(),
-                      exit_reason_name(static_cast<ExitReason>(exit_reason() & 0xffff)),
-                      static_cast<ull>(second_value_));
+        vtx_log_error(
+            "VM entry failed: exit reason %#x (%s), qualification %#llx", exit_reason(),
+            exit_reason_name(static_cast<ExitReason>(exit_reason() & 0xffff)),
+            static_cast<ull>(second_value_));
         return -VTX_EIO;
     }
     return -VTX_EIO;

@@ -43,16 +43,17 @@ namespace vtx {
 /// Makes a Result of the two flags that every VMX instruction leaves. CF: there was no current
 /// VMCS to put an error number into. ZF: the number is in the VM-instruction error field.
 /// \sdm{conventions}
-[[gnu::always_inline]] inline Result result_of(Instruction instruction, bool carry, bool zero,
-                                               bool fault = false) {
+[[gnu::always_inline]] inline Result
+result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
     if (fault) [[unlikely]]
         return {instruction, Status::fault, 0};
     if (carry) [[unlikely]]
         return {instruction, Status::fail_invalid, 0};
     if (zero) [[unlikely]]
-        return {instruction, Status::fail_valid,
-                static_cast<std::uint32_t>(
-                    vmread_unchecked(field_encoding(Field32::vm_instruction_error)))};
+        return {
+            instruction, Status::fail_valid,
+            static_cast<std::uint32_t>(
+                vmread_unchecked(field_encoding(Field32::vm_instruction_error)))};
     return {instruction, Status::succeed, 0};
 }
 
@@ -136,6 +137,16 @@ namespace vtx {
     return result_of(Instruction::vmread, carry, zero);
 }
 
+/// VMREAD for the path of every VM exit: one instruction and one branch. True if it succeeded; if
+/// not, `value` is undefined, and vmread(), which fails in the same way again, says how.
+[[gnu::always_inline]] inline bool vmread_succeeds(std::uint32_t encoding, std::uint64_t &value) {
+    bool failed;
+    asm volatile("vmread %[encoding], %[value]"
+                 : "=@ccbe"(failed), [value] "=r"(value) // "below or equal": CF or ZF
+                 : [encoding] "r"(std::uint64_t{encoding}));
+    return !failed;
+}
+
 /// VMWRITE: writes a field of the current VMCS. In VMX operation only. Steps write by name, with
 /// CurrentVmcs::write(), which does not let a value of the wrong width through.
 /// \sdm{vmwrite-write-field-to-virtual-machine-control-structure}
@@ -145,6 +156,15 @@ namespace vtx {
                  : "=@ccc"(carry), "=@ccz"(zero)
                  : [value] "rm"(value), [encoding] "r"(std::uint64_t{encoding}));
     return result_of(Instruction::vmwrite, carry, zero);
+}
+
+/// VMWRITE for the path of every VM exit, as vmread_succeeds().
+[[gnu::always_inline]] inline bool vmwrite_succeeds(std::uint32_t encoding, std::uint64_t value) {
+    bool failed;
+    asm volatile("vmwrite %[value], %[encoding]"
+                 : "=@ccbe"(failed)
+                 : [value] "r"(value), [encoding] "r"(std::uint64_t{encoding}));
+    return !failed;
 }
 
 } // namespace vtx
