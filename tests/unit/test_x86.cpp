@@ -12,6 +12,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -208,6 +209,20 @@ TEST(Msr, TableIsSortedAndNamed) {
     EXPECT_STREQ(msr_name(Msr{0x480}), "IA32_VMX_BASIC");
     EXPECT_STREQ(msr_name(Msr{0xc0000080}), "IA32_EFER");
     EXPECT_STREQ(msr_name(Msr{0x481234}), "(unnamed MSR)");
+}
+
+// What kernel.h's function would be in a kernel: it knows one MSR.
+int vtx_read_msr_safe(std::uint32_t msr, std::uint64_t *value) {
+    if (msr != 0x480) {
+        return -5;
+    }
+    *value = 0x00d810000000002b;
+    return 0;
+}
+
+TEST(Msr, ReadSafely) {
+    EXPECT_EQ(read_msr_safe(Msr::vmx_basic), 0x00d810000000002bu);
+    EXPECT_EQ(read_msr_safe(Msr::vmx_vmfunc), std::nullopt);
 }
 
 TEST(Msr, Bits) {
