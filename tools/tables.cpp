@@ -17,7 +17,7 @@ using namespace vtx;
 
 /// Collects JSON; knows where a comma belongs.
 class Json {
-  public:
+public:
     void open(char bracket, const char *key = nullptr) {
         separate(key);
         text_ += bracket;
@@ -37,7 +37,7 @@ class Json {
 
     const std::string &text() const { return text_; }
 
-  private:
+private:
     void separate(const char *key) {
         text_ += first_ ? "\n" : ",\n";
         first_ = false;
@@ -81,8 +81,9 @@ template <Control C> void controls(Json &json, const char *key) {
     json.row(number("bits", 8 * sizeof(control_word_t<C>)));
     json.open('[', "controls");
     for (const auto &row : ControlTable<C>::rows) {
-        json.row("{" + number("bit", static_cast<unsigned>(row.control)) + ", " +
-                 string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
+        json.row(
+            "{" + number("bit", static_cast<unsigned>(row.control)) + ", " +
+            string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
     }
     json.close(']');
     json.close('}');
@@ -93,11 +94,11 @@ std::string tables() {
     json.open('{');
     json.open('[', "fields");
     for (const FieldInfo &row : all_fields) {
-        json.row("{" + number("encoding", row.encoding) + ", " + string("name", row.name) + ", " +
-                 string("identifier", row.identifier) + ", " +
-                 string("width", width_name(row.width)) + ", " +
-                 string("kind", kind_name(row.kind)) + ", " +
-                 number("index", field_index(row.encoding)) + "}");
+        json.row(
+            "{" + number("encoding", row.encoding) + ", " + string("name", row.name) + ", " +
+            string("identifier", row.identifier) + ", " + string("width", width_name(row.width)) +
+            ", " + string("kind", kind_name(row.kind)) + ", " +
+            number("index", field_index(row.encoding)) + "}");
     }
     json.close(']');
     json.open('{', "control_words");
@@ -113,20 +114,23 @@ std::string tables() {
     json.close('}');
     json.open('[', "exit_reasons");
     for (const ExitReasonInfo &row : all_exit_reasons) {
-        json.row("{" + number("number", static_cast<unsigned>(row.reason)) + ", " +
-                 string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
+        json.row(
+            "{" + number("number", static_cast<unsigned>(row.reason)) + ", " +
+            string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
     }
     json.close(']');
     json.open('[', "instruction_errors");
     for (const InstructionErrorInfo &row : all_instruction_errors) {
-        json.row("{" + number("number", static_cast<unsigned>(row.error)) + ", " +
-                 string("text", row.text) + ", " + string("identifier", row.identifier) + "}");
+        json.row(
+            "{" + number("number", static_cast<unsigned>(row.error)) + ", " +
+            string("text", row.text) + ", " + string("identifier", row.identifier) + "}");
     }
     json.close(']');
     json.open('[', "msrs");
     for (const MsrInfo &row : all_msrs) {
-        json.row("{" + number("number", static_cast<std::uint32_t>(row.msr)) + ", " +
-                 string("name", row.name) + "}");
+        json.row(
+            "{" + number("number", static_cast<std::uint32_t>(row.msr)) + ", " +
+            string("name", row.name) + "}");
     }
     json.close(']');
     json.close('}');

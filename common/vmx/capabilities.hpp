@@ -82,8 +82,8 @@ constexpr Adjusted<C> adjust(ControlSet<C> required, ControlSet<C> optional, All
 /// The same for a 64-bit control word.
 /// \param may_be_1 the value of the capability MSR
 template <WideControl C>
-constexpr Adjusted<C> adjust(ControlSet<C> required, ControlSet<C> optional,
-                             std::uint64_t may_be_1) {
+constexpr Adjusted<C>
+adjust(ControlSet<C> required, ControlSet<C> optional, std::uint64_t may_be_1) {
     const auto allowed = ControlSet<C>::from_bits(may_be_1);
     return Adjusted<C>{(required | optional) & allowed, required - allowed, {}};
 }
@@ -219,7 +219,7 @@ struct VmxCapabilities {
 
     friend constexpr bool operator==(const VmxCapabilities &, const VmxCapabilities &) = default;
 
-  private:
+private:
     static constexpr bool bit(std::uint64_t value, unsigned number) {
         return ((value >> number) & 1u) != 0;
     }

@@ -43,9 +43,9 @@ concept VmcsField = std::same_as<F, Field16> || std::same_as<F, Field32> ||
 
 /// The unsigned type that is as wide as the fields of an enumeration.
 template <VmcsField F>
-using field_value_t =
-    std::conditional_t<std::same_as<F, Field16>, std::uint16_t,
-                       std::conditional_t<std::same_as<F, Field32>, std::uint32_t, std::uint64_t>>;
+using field_value_t = std::conditional_t<
+    std::same_as<F, Field16>, std::uint16_t,
+    std::conditional_t<std::same_as<F, Field32>, std::uint32_t, std::uint64_t>>;
 
 /// True if every value of type `V` fits a field of type `F`: an unsigned number (not bool, not
 /// signed, for a sign would be lost or stretched) that is not wider than the field.

@@ -77,9 +77,9 @@ struct InterruptionInformation {
     /// A hardware exception; an error code goes with it where the vector has one. (In a guest in
     /// real-address mode none does.)
     static constexpr InterruptionInformation exception(Vector vector) {
-        return InterruptionInformation{static_cast<std::uint8_t>(vector),
-                                       EventType::hardware_exception, vtx::has_error_code(vector),
-                                       false, true};
+        return InterruptionInformation{
+            static_cast<std::uint8_t>(vector), EventType::hardware_exception,
+            vtx::has_error_code(vector), false, true};
     }
 
     /// An external interrupt. The guest's RFLAGS.IF must be 1 and nothing may block it.
@@ -89,8 +89,8 @@ struct InterruptionInformation {
 
     /// A non-maskable interrupt.
     static constexpr InterruptionInformation nmi() {
-        return InterruptionInformation{static_cast<std::uint8_t>(Vector::nmi), EventType::nmi,
-                                       false, false, true};
+        return InterruptionInformation{
+            static_cast<std::uint8_t>(Vector::nmi), EventType::nmi, false, false, true};
     }
 
     /// True for a valid hardware exception with this vector.
@@ -110,8 +110,8 @@ struct InterruptionInformation {
                          type == EventType::software_exception);
     }
 
-    friend constexpr bool operator==(const InterruptionInformation &,
-                                     const InterruptionInformation &) = default;
+    friend constexpr bool
+    operator==(const InterruptionInformation &, const InterruptionInformation &) = default;
 };
 
 /// What happens when an exception occurs while another event is being delivered.

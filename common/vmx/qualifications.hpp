@@ -37,11 +37,11 @@ struct CrAccess {
 
 /// Decodes the qualification of exit reason 28.
 constexpr CrAccess decode_cr_access(std::uint64_t qualification) {
-    return CrAccess{static_cast<unsigned>(qualification & 0xf),
-                    static_cast<CrAccessType>((qualification >> 4) & 3),
-                    qualification_bit(qualification, 6),
-                    static_cast<GeneralRegister>((qualification >> 8) & 0xf),
-                    static_cast<std::uint16_t>(qualification >> 16)};
+    return CrAccess{
+        static_cast<unsigned>(qualification & 0xf),
+        static_cast<CrAccessType>((qualification >> 4) & 3), qualification_bit(qualification, 6),
+        static_cast<GeneralRegister>((qualification >> 8) & 0xf),
+        static_cast<std::uint16_t>(qualification >> 16)};
 }
 
 /// Exit reason 29. \sdm{table-exit-qualification-for-mov-dr}
@@ -55,8 +55,9 @@ struct DrAccess {
 
 /// Decodes the qualification of exit reason 29.
 constexpr DrAccess decode_dr_access(std::uint64_t qualification) {
-    return DrAccess{static_cast<unsigned>(qualification & 7), qualification_bit(qualification, 4),
-                    static_cast<GeneralRegister>((qualification >> 8) & 0xf)};
+    return DrAccess{
+        static_cast<unsigned>(qualification & 7), qualification_bit(qualification, 4),
+        static_cast<GeneralRegister>((qualification >> 8) & 0xf)};
 }
 
 /// Exit reason 30. \sdm{table-exit-qualification-for-i-o-instructions}
@@ -99,8 +100,9 @@ struct TaskSwitch {
 
 /// Decodes the qualification of exit reason 9.
 constexpr TaskSwitch decode_task_switch(std::uint64_t qualification) {
-    return TaskSwitch{Selector{static_cast<std::uint16_t>(qualification)},
-                      static_cast<TaskSwitchSource>((qualification >> 30) & 3)};
+    return TaskSwitch{
+        Selector{static_cast<std::uint16_t>(qualification)},
+        static_cast<TaskSwitchSource>((qualification >> 30) & 3)};
 }
 
 /// Exit reason 0 with vector 1. The conditions that DR6 would show, not yet in the guest's DR6.
@@ -148,9 +150,10 @@ struct ApicAccess {
 
 /// Decodes the qualification of exit reason 44.
 constexpr ApicAccess decode_apic_access(std::uint64_t qualification) {
-    return ApicAccess{static_cast<unsigned>(qualification & 0xfff),
-                      static_cast<ApicAccessType>((qualification >> 12) & 0xf),
-                      qualification_bit(qualification, 16)};
+    return ApicAccess{
+        static_cast<unsigned>(qualification & 0xfff),
+        static_cast<ApicAccessType>((qualification >> 12) & 0xf),
+        qualification_bit(qualification, 16)};
 }
 
 /// Exit reason 48. \sdm{table-exit-qualification-for-ept-violations}
@@ -210,8 +213,9 @@ struct SppEvent {
 
 /// Decodes the qualification of exit reason 66.
 constexpr SppEvent decode_spp_event(std::uint64_t qualification) {
-    return SppEvent{qualification_bit(qualification, 11), qualification_bit(qualification, 12),
-                    qualification_bit(qualification, 16)};
+    return SppEvent{
+        qualification_bit(qualification, 11), qualification_bit(qualification, 12),
+        qualification_bit(qualification, 16)};
 }
 
 /// Exit reason 75, which is newer than the pinned edition of the SDM.
@@ -219,14 +223,14 @@ struct InstructionTimeout {
     bool context_invalid{}; ///< Bit 0: the guest's state is corrupt; it must not be resumed.
     bool nmi_unblocking{};  ///< Bit 12: an IRET had unblocked NMIs before the exit.
 
-    friend constexpr bool operator==(const InstructionTimeout &,
-                                     const InstructionTimeout &) = default;
+    friend constexpr bool
+    operator==(const InstructionTimeout &, const InstructionTimeout &) = default;
 };
 
 /// Decodes the qualification of exit reason 75.
 constexpr InstructionTimeout decode_instruction_timeout(std::uint64_t qualification) {
-    return InstructionTimeout{qualification_bit(qualification, 0),
-                              qualification_bit(qualification, 12)};
+    return InstructionTimeout{
+        qualification_bit(qualification, 0), qualification_bit(qualification, 12)};
 }
 
 /// Exit reasons 4 (vector of the SIPI) and 45 (vector of the virtualized EOI): bits 7:0.

@@ -16,8 +16,8 @@ struct [[gnu::packed]] DescriptorTableRegister {
     std::uint16_t limit; ///< Offset of the table's last byte. A VM exit sets it to FFFFh.
     std::uint64_t base;  ///< Linear address of the table.
 
-    friend constexpr bool operator==(const DescriptorTableRegister &left,
-                                     const DescriptorTableRegister &right) {
+    friend constexpr bool
+    operator==(const DescriptorTableRegister &left, const DescriptorTableRegister &right) {
         return left.limit == right.limit && left.base == right.base;
     }
 };

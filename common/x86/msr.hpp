@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <optional>
 
+// kernel.h has its contract; declared here so that a host test need not know kernel.h.
+extern "C" int vtx_read_msr_safe(std::uint32_t msr, std::uint64_t *value);
+
 namespace vtx {
 
 /// Model-specific registers by number, named after the SDM without `IA32_`. A number that is not
@@ -69,8 +72,6 @@ struct DebugCtl {
                    "d"(static_cast<std::uint32_t>(value >> 32))
                  : "memory");
 }
-
-extern "C" int vtx_read_msr_safe(std::uint32_t msr, std::uint64_t *value);
 
 /// Reads an MSR that may not exist. Nothing if RDMSR faulted; the fault is caught by Linux, which
 /// is why this goes through kernel.h. Allowed with interrupts off.

@@ -90,14 +90,16 @@ struct AccessRights {
 
     /// 64-bit code: execute/read, accessed, present, L = 1, G = 1.
     static constexpr AccessRights code64(unsigned dpl = 0) {
-        return AccessRights{SegmentType::code_accessed | code_or_data | (dpl << dpl_shift) |
-                            present_bit | long_mode_bit | granularity_bit};
+        return AccessRights{
+            SegmentType::code_accessed | code_or_data | (dpl << dpl_shift) | present_bit |
+            long_mode_bit | granularity_bit};
     }
 
     /// Flat data: read/write, accessed, present, B = 1, G = 1.
     static constexpr AccessRights data(unsigned dpl = 0) {
-        return AccessRights{SegmentType::data_accessed | code_or_data | (dpl << dpl_shift) |
-                            present_bit | default_big_bit | granularity_bit};
+        return AccessRights{
+            SegmentType::data_accessed | code_or_data | (dpl << dpl_shift) | present_bit |
+            default_big_bit | granularity_bit};
     }
 
     /// A busy 64-bit TSS with G = 0: the only thing that TR may hold in a 64-bit guest.
@@ -173,8 +175,8 @@ constexpr std::uint32_t descriptor_limit(std::uint64_t descriptor) {
 
 /// The 32-bit base of an 8-byte descriptor, or the low half of a 16-byte one's.
 constexpr std::uint32_t descriptor_base(std::uint64_t descriptor) {
-    return static_cast<std::uint32_t>(((descriptor >> 16) & 0xffffffu) |
-                                      ((descriptor >> 32) & 0xff000000u));
+    return static_cast<std::uint32_t>(
+        ((descriptor >> 16) & 0xffffffu) | ((descriptor >> 32) & 0xff000000u));
 }
 
 /// What a segment register holds after loading `selector`, which refers to this 8-byte descriptor
@@ -184,16 +186,17 @@ constexpr Segment decode_descriptor(Selector selector, std::uint64_t descriptor)
     if (selector.is_null()) {
         return Segment{selector, 0, 0, AccessRights::unusable()};
     }
-    return Segment{selector, descriptor_base(descriptor), descriptor_limit(descriptor),
-                   AccessRights::from_descriptor(descriptor)};
+    return Segment{
+        selector, descriptor_base(descriptor), descriptor_limit(descriptor),
+        AccessRights::from_descriptor(descriptor)};
 }
 
 /// The same for a 16-byte descriptor of a TSS or an LDT in IA-32e mode.
 /// \param low  bytes 0 to 7
 /// \param high bytes 8 to 15, whose low half is bits 63:32 of the base
 /// \sdm{segment-descriptor-tables-in-ia-32e-mode}
-constexpr Segment decode_system_descriptor(Selector selector, std::uint64_t low,
-                                           std::uint64_t high) {
+constexpr Segment
+decode_system_descriptor(Selector selector, std::uint64_t low, std::uint64_t high) {
     Segment segment = decode_descriptor(selector, low);
     if (!segment.access_rights.is_unusable()) {
         segment.base |= high << 32;
@@ -225,12 +228,13 @@ struct Gate {
 
 /// Reads a gate out of its two eight-byte words.
 constexpr Gate decode_gate(std::uint64_t low, std::uint64_t high) {
-    return Gate{(low & 0xffffu) | ((low >> 32) & 0xffff0000u) | (high << 32),
-                Selector{static_cast<std::uint16_t>(low >> 16)},
-                static_cast<unsigned>(low >> 32) & 7u,
-                static_cast<unsigned>(low >> 40) & 0xfu,
-                static_cast<unsigned>(low >> 45) & 3u,
-                ((low >> 47) & 1u) != 0};
+    return Gate{
+        (low & 0xffffu) | ((low >> 32) & 0xffff0000u) | (high << 32),
+        Selector{static_cast<std::uint16_t>(low >> 16)},
+        static_cast<unsigned>(low >> 32) & 7u,
+        static_cast<unsigned>(low >> 40) & 0xfu,
+        static_cast<unsigned>(low >> 45) & 3u,
+        ((low >> 47) & 1u) != 0};
 }
 
 } // namespace vtx

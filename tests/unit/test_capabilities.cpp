@@ -16,7 +16,7 @@ namespace {
 
 /// A set of MSRs that records what was read and what faulted.
 class FakeProcessor {
-  public:
+public:
     explicit FakeProcessor(std::map<Msr, std::uint64_t> msrs) : msrs_{std::move(msrs)} {}
 
     std::optional<std::uint64_t> operator()(Msr msr) {
@@ -35,7 +35,7 @@ class FakeProcessor {
     std::size_t reads() const { return read_.size(); }
     int faults() const { return faults_; }
 
-  private:
+private:
     std::map<Msr, std::uint64_t> msrs_;
     std::set<Msr> read_;
     int faults_ = 0;
@@ -160,8 +160,9 @@ TEST(ReadCapabilities, TrueRegistersAreTheOnesThatCount) {
     EXPECT_EQ(caps->entry.must_be_1, 0x000011fbu);
     EXPECT_EQ(setting(PrimaryControl::cr3_load_exiting, caps->primary), Setting::may_be_1);
     FakeProcessor old = oldest();
-    EXPECT_EQ(setting(PrimaryControl::cr3_load_exiting, read_capabilities(old)->primary),
-              Setting::must_be_1);
+    EXPECT_EQ(
+        setting(PrimaryControl::cr3_load_exiting, read_capabilities(old)->primary),
+        Setting::must_be_1);
 }
 
 TEST(ReadCapabilities, SkylakeHasEptAndVmFunctions) {
@@ -235,11 +236,12 @@ TEST(VmxCapabilities, Basic) {
     const struct {
         unsigned bit;
         bool (VmxCapabilities::*is)() const;
-    } rows[] = {{48, &VmxCapabilities::has_32_bit_addresses},
-                {49, &VmxCapabilities::has_dual_monitor_treatment},
-                {54, &VmxCapabilities::reports_ins_outs},
-                {55, &VmxCapabilities::has_true_controls},
-                {56, &VmxCapabilities::injects_any_error_code}};
+    } rows[] = {
+        {48, &VmxCapabilities::has_32_bit_addresses},
+        {49, &VmxCapabilities::has_dual_monitor_treatment},
+        {54, &VmxCapabilities::reports_ins_outs},
+        {55, &VmxCapabilities::has_true_controls},
+        {56, &VmxCapabilities::injects_any_error_code}};
     for (const auto &row : rows) {
         caps.basic = 1ull << row.bit;
         EXPECT_TRUE((caps.*row.is)()) << row.bit;
@@ -284,8 +286,8 @@ TEST(VmxCapabilities, AdjustTakesItsOwnWord) {
     FakeProcessor cpu = skylake();
     const auto caps = read_capabilities(cpu);
     ASSERT_TRUE(caps);
-    const auto pin = caps->adjust(ControlSet{PinControl::nmi_exiting},
-                                  ControlSet{PinControl::activate_preemption_timer});
+    const auto pin = caps->adjust(
+        ControlSet{PinControl::nmi_exiting}, ControlSet{PinControl::activate_preemption_timer});
     EXPECT_TRUE(pin.ok());
     EXPECT_EQ(pin.value.bits, 0x16u | 0x08u | 0x40u);
     const auto exit = caps->adjust(ControlSet{ExitControl::host_address_space_size});

@@ -14,8 +14,9 @@
 using namespace vtx;
 
 TEST(ExitReasons, NamesByNumber) {
-    EXPECT_STREQ(exit_reason_name(ExitReason::exception_or_nmi),
-                 "Exception or non-maskable interrupt (NMI)");
+    EXPECT_STREQ(
+        exit_reason_name(ExitReason::exception_or_nmi),
+        "Exception or non-maskable interrupt (NMI)");
     EXPECT_STREQ(exit_reason_name(ExitReason{1}), "External interrupt");
     EXPECT_STREQ(exit_reason_name(ExitReason{10}), "CPUID");
     EXPECT_STREQ(exit_reason_name(ExitReason{18}), "VMCALL");
@@ -50,8 +51,9 @@ TEST(ExitReasons, DecodeField) {
         (ExitReasonField{.basic = ExitReason::entry_failure_guest_state, .entry_failure = true}));
     const auto all = decode_exit_reason(0xffffffff);
     EXPECT_EQ(all.basic, ExitReason{0xffff});
-    EXPECT_TRUE(all.shadow_stack_busy && all.bus_lock && all.enclave_mode &&
-                all.pending_monitor_trap_flag && all.from_root_operation && all.entry_failure);
+    EXPECT_TRUE(
+        all.shadow_stack_busy && all.bus_lock && all.enclave_mode &&
+        all.pending_monitor_trap_flag && all.from_root_operation && all.entry_failure);
     EXPECT_TRUE(decode_exit_reason(1u << 25).shadow_stack_busy);
     EXPECT_TRUE(decode_exit_reason(1u << 26).bus_lock);
     EXPECT_TRUE(decode_exit_reason(1u << 27).enclave_mode);
@@ -91,8 +93,9 @@ TEST(InstructionErrors, EveryNumberHasATextExceptThree) {
 TEST(InstructionErrors, Landmarks) {
     EXPECT_STREQ(instruction_error_text(7), "VM entry with invalid control field(s)");
     EXPECT_STREQ(instruction_error_text(8), "VM entry with invalid host-state field(s)");
-    EXPECT_STREQ(instruction_error_text(InstructionError::vmptrld_wrong_revision),
-                 "VMPTRLD with incorrect VMCS revision identifier");
+    EXPECT_STREQ(
+        instruction_error_text(InstructionError::vmptrld_wrong_revision),
+        "VMPTRLD with incorrect VMCS revision identifier");
     EXPECT_EQ(static_cast<int>(InstructionError::unsupported_vmcs_component), 12);
     EXPECT_EQ(static_cast<int>(InstructionError::vmwrite_read_only_component), 13);
     EXPECT_EQ(static_cast<int>(InstructionError::vmxon_in_root_operation), 15);
@@ -207,9 +210,11 @@ TEST(Combine, EveryPairAgreesWithItsClasses) {
             } else if (a == ExceptionClass::contributory && b == ExceptionClass::contributory) {
                 expected = Combination::double_fault;
             }
-            EXPECT_EQ(combine(Information::exception(static_cast<Vector>(first)),
-                              static_cast<Vector>(second)),
-                      expected)
+            EXPECT_EQ(
+                combine(
+                    Information::exception(static_cast<Vector>(first)),
+                    static_cast<Vector>(second)),
+                expected)
                 << first << " then " << second;
         }
     }

@@ -86,8 +86,8 @@ TEST(Fields, NamesAgreeWithTheArea) {
         if (std::string{row.identifier}.rfind("guest_", 0) == 0 &&
             row.kind != FieldKind::guest_state) {
             // The SDM calls a few fields of other areas "guest" as well.
-            const std::set<std::string> others{"guest_physical_address", "guest_linear_address",
-                                               "guest_deadline_shadow"};
+            const std::set<std::string> others{
+                "guest_physical_address", "guest_linear_address", "guest_deadline_shadow"};
             EXPECT_TRUE(others.contains(row.identifier)) << row.identifier;
         }
     }

@@ -161,8 +161,9 @@ TEST(Qualifications, EptViolationBitByBit) {
 
 TEST(Qualifications, EptViolationOfAWriteToAReadOnlyPage) {
     const EptViolation violation = decode_ept_violation(0x18a);
-    EXPECT_TRUE(violation.write && violation.readable && violation.linear_address_valid &&
-                violation.is_translation_result);
+    EXPECT_TRUE(
+        violation.write && violation.readable && violation.linear_address_valid &&
+        violation.is_translation_result);
     EXPECT_FALSE(violation.read || violation.fetch || violation.writable || violation.executable);
 }
 

@@ -82,12 +82,13 @@ TEST(AccessRights, EachBitIsDecoded) {
         EXPECT_EQ(AccessRights{0xfffffff0u | type}.type(), type);
     }
     // Every bit is either reserved or part of something.
-    EXPECT_EQ(AccessRights::reserved_bits | AccessRights::type_mask | AccessRights::code_or_data |
-                  (3u << AccessRights::dpl_shift) | AccessRights::present_bit |
-                  AccessRights::available_bit | AccessRights::long_mode_bit |
-                  AccessRights::default_big_bit | AccessRights::granularity_bit |
-                  AccessRights::unusable_bit,
-              0xffffffffu);
+    EXPECT_EQ(
+        AccessRights::reserved_bits | AccessRights::type_mask | AccessRights::code_or_data |
+            (3u << AccessRights::dpl_shift) | AccessRights::present_bit |
+            AccessRights::available_bit | AccessRights::long_mode_bit |
+            AccessRights::default_big_bit | AccessRights::granularity_bit |
+            AccessRights::unusable_bit,
+        0xffffffffu);
 }
 
 TEST(AccessRights, CodeAndData) {
@@ -163,8 +164,8 @@ TEST(Descriptor, RoundTrip) {
 TEST(Gate, LinuxPageFault) {
     // IDT entry 14 of a 64-bit kernel: handler ffffffff81e00b90h, CS 10h, no IST, ring 0.
     const Gate gate = decode_gate(0x81e08e0000100b90, 0x00000000ffffffff);
-    EXPECT_EQ(gate,
-              (Gate{0xffffffff81e00b90, Selector{0x10}, 0, SystemType::interrupt_gate, 0, true}));
+    EXPECT_EQ(
+        gate, (Gate{0xffffffff81e00b90, Selector{0x10}, 0, SystemType::interrupt_gate, 0, true}));
 }
 
 TEST(Gate, TrapGateForRing3WithStackTable) {
