@@ -7,21 +7,30 @@
  */
 #define TIME 2
 
+/* Work between two hypercalls, so that the guests live mostly in the guest, as real ones do. */
+.macro work_a_while
+	movl	$2000, %ecx
+9:	decl	%ecx
+	jnz	9b
+.endm
+
 	.section .rodata
 	.globl	counting_guest, counting_guest_end, dying_guest, dying_guest_end
 
 counting_guest:
-1:	incq	%rbx
+1:	work_a_while
+	incq	%rbx
 	movl	$TIME, %eax
 	vmcall
 	jmp	1b
 counting_guest_end:
 
 dying_guest:
-1:	incq	%rbx
+1:	work_a_while
+	incq	%rbx
 	movl	$TIME, %eax
 	vmcall
-	cmpq	$1000, %rbx
+	cmpq	$100, %rbx
 	jb	1b
 	ud2				/* #UD, and no IDT: the guest ends */
 dying_guest_end:

@@ -8,7 +8,7 @@
 
 int dying_cpu = -1;
 module_param(dying_cpu, int, 0400);
-MODULE_PARM_DESC(dying_cpu, "the CPU whose guest dies after 1000 hypercalls (default -1: none)");
+MODULE_PARM_DESC(dying_cpu, "the CPU whose guest dies after 100 hypercalls (default -1: none)");
 
 static int __init module_start(void)
 {

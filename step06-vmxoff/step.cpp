@@ -165,7 +165,7 @@ int wait_for_guests(Step &step) {
         if (!step.guests[cpu])
             continue;
         const CpuGuest &guest = *step.guests[cpu];
-        while (guest.count() < 1000 && !guest.told && vtx_cpu_online(cpu))
+        while (guest.count() < 10 && !guest.told && vtx_cpu_online(cpu))
             vtx_sleep(1);
         // A guest that dies because it was asked to is no failure of the step.
         if (guest.guest.ending == Ending::failure)
@@ -256,7 +256,7 @@ void step_stop() {
     vtx_visit_cpus(look, judge, &proof);
     if (proof.unproved == 0)
         vtx_log(
-            "VMXOFF faults on all %u logical processors: they are out of VMX operation, and "
+            "VMXOFF faults on every logical processor (%u): out of VMX operation, and "
             "as they were before",
             proof.left);
     step.reset();
