@@ -20,7 +20,7 @@ ALIAS = re.compile(r"#define (VTX_\w+) (VTX_\w+)\s*$")
 INCLUDE = re.compile(r'#include "((?:\w+/)?\w+\.def)"')
 TRIVIAL = re.compile(r"^\s*(?:friend |constexpr |explicit )*[\w:~<>&, ()*\[\]=]*\)"
                      r" *(?:const |noexcept )*= (?:delete|default);\s*$")
-OBVIOUS = re.compile(r'^\s*(?:template <.*> )?(?:friend |constexpr |explicit |\w+[&*]? )*(?:'
+OBVIOUS = re.compile(r'^\s*(?:template <.*> )?(?:friend |constexpr |explicit |\w+ ?[&*]? ?)*(?:'
                      r'operator(?:\(\)|[^\w(]+|\s+\w+)\(.*(?:;|\})$|\w+\(.*\) -> \w+<.*>;$)'
                      r'|^extern "C" .*;$')
 PLACEHOLDER = re.compile(r"<(\w+)>")
@@ -85,6 +85,8 @@ def expanded(text: str) -> str:
             continue
         elif re.match(r"\s*friend constexpr bool operator==\(", line):
             result += ["    /// True if all members are equal.", line]
+        elif inside := re.match(r"(\s*.* = \{)\s*///< (.*)$", line):
+            result += ["    /// " + inside.group(2), inside.group(1)]
         elif re.match(r"\s*(?:/?\*\*? |///)", line):
             result.append(PLACEHOLDER.sub(r"\\<\1\\>", line))
         else:

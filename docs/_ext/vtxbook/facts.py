@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,29 @@ class Steps(SphinxDirective):
                           [22, 36, 30, 12], rows, ["steps-table"])]
 
 
+class Results(SphinxDirective):
+    """`.. results::` what the last ./lab test on this machine counted, if there was one."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        rows: list[list[nodes.Node]] = []
+        for report in sorted((paths.RESULTS / "junit").glob("*.xml")):
+            suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+            total = {name: sum(float(s.get(name, 0)) for s in suites)
+                     for name in ("tests", "failures", "errors", "skipped", "time")}
+            failed = int(total["failures"] + total["errors"])
+            rows.append([nodes.paragraph("", text) for text in (
+                report.stem, f"{total['tests']:.0f}", str(failed), f"{total['skipped']:.0f}",
+                f"{total['time']:.0f} s")])
+        if not rows:
+            return [nodes.paragraph("", "This copy of the book was built before any test was run; "
+                                        "./lab test writes the figures that belong here.")]
+        return [sdm.table(["Suite", "Tests", "Failed", "Skipped", "Time"], [36, 16, 16, 16, 16],
+                          rows, [])]
+
+
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
     app.add_directive("facts", Facts)
     app.add_directive("steps", Steps)
+    app.add_directive("results", Results)

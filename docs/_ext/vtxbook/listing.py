@@ -24,6 +24,8 @@ from . import paths
 
 MARKER = re.compile(r"^[ \t]*(?://|#|/\*) \[[a-z0-9-]+\](?: \*/)?[ \t]*\n", re.MULTILINE)
 
+NAMESPACE_END = re.compile(r"\n\} +// namespace[^\n]*\s*(#endif\s*)?$")
+
 
 def comment_leader(path: Path) -> str:
     """What starts a comment to the end of the line in a file of this kind."""
@@ -61,7 +63,8 @@ class Listing(LiteralInclude):
         result = super().run()
         for node in result:
             for block in node.traverse(nodes.literal_block):
-                _replace(block, MARKER.sub("", block.astext()).strip("\n") + "\n")
+                text = NAMESPACE_END.sub("", MARKER.sub("", block.astext()))
+                _replace(block, text.strip("\n") + "\n")
         return result
 
 

@@ -14,7 +14,7 @@ RESULTS = ROOT / "build" / "results"
 CODE = {".c", ".h", ".cpp", ".hpp", ".S", ".def", ".mk", ".lds"}
 NAMES = {"Kbuild", "Makefile"}
 
-LANGUAGES = {".c": "c", ".h": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".def": "cpp", ".S": "gas",
+LANGUAGES = {".c": "c", ".h": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".def": "cpp", ".S": "c",
              ".mk": "make", ".py": "python", ".txt": "text", ".toml": "toml", ".cmake": "cmake"}
 
 

@@ -1,0 +1,4 @@
+struct Late {
+    Late() { vtx_log("too late"); }
+};
+static Late late;

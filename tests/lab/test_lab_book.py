@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The sessions that the book shows beside the steps' own logs: docs/sessions/*.txt.
+
+    ./lab test --accept -k book
+
+writes them from a run. Numbers may differ from run to run, so the comparison leaves them out.
+"""
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import expected
+from guest import Case, Guest, in_guest
+
+from lab import kernels
+from lab.common import BUILD, ROOT, shown
+
+SESSIONS = ROOT / "docs" / "sessions"
+DEFAULT = Guest("6.1")
+TWO = Guest("6.1", cpus=2)
+NO_VMX = Guest("6.1", "prescott")
+PENRYN = Guest("6.1", "penryn")
+
+
+def compare(name: str, lines: list[str]) -> None:
+    """Compares a session with its file, apart from numbers; with --accept, writes it instead."""
+    path = SESSIONS / f"{name}.txt"
+    lines = [line.rstrip() for line in lines]
+    if os.environ.get("VTX_ACCEPT"):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert path.exists(), f"{shown(path)} is missing; ./lab test --accept -k book writes it"
+    seen = [expected.shape(line) for line in lines]
+    wanted = [expected.shape(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert seen == wanted, (f"the session differs from {shown(path)}; if it should, "
+                            "./lab test --accept -k book writes it anew")
+
+
+def once(lines: list[str]) -> list[str]:
+    """Lines without repetitions: busybox's insmod tries twice when a module refuses."""
+    return list(dict.fromkeys(lines))
+
+
+def logged(case: Case, module: str) -> list[str]:
+    """A module's lines, with its prefix, normalised."""
+    return [expected.normalised(f"{module}: {line}") for line in case.log_of(module)]
+
+
+@in_guest(NO_VMX, "load step01_vmx_check && unload step01_vmx_check")
+def test_book_step01_without_vmx(case: Case) -> None:
+    assert case.rc == 0, case
+    compare("no-vmx-01", logged(case, "step01_vmx_check"))
+
+
+@in_guest(NO_VMX, "load step02_vmxon")
+def test_book_step02_without_vmx(case: Case) -> None:
+    error = case.output.strip().replace("'/lab/modules/", "'")
+    compare("no-vmx-02", once(logged(case, "step02_vmxon")) + ["$ insmod step02_vmxon.ko", error])
+
+
+@in_guest(PENRYN, "load step03_vmcs && unload step03_vmcs")
+def test_book_step03_on_penryn(case: Case) -> None:
+    assert case.rc == 0, case
+    compare("penryn-03", logged(case, "step03_vmcs"))
+
+
+@in_guest(DEFAULT, """
+    load step05_exits && cat /sys/kernel/debug/step05_exits/exits && unload step05_exits""")
+def test_book_step05_exits(case: Case) -> None:
+    assert case.rc == 0, case
+    compare("exits", case.output.splitlines())
+
+
+BAD_GUESTS = r"""
+    load step05_exits limit_ms=100 || fail load
+    cd /sys/kernel/debug/step05_exits
+    try() { echo "# $1"; printf "$2" >/tmp/bad; cat /tmp/bad >guest; }
+    echo "@here" >/dev/kmsg
+    try "ud2" '\017\013' 2>&1
+    try "movb %al, 0x20000" '\210\004\045\000\000\002\000' 2>&1
+    try "jmp ." '\353\376' 2>&1
+    echo "# hlt"; printf '\364' >/tmp/good; cat /tmp/good >guest && echo "the write succeeds"
+    cd /; unload step05_exits
+"""
+
+
+@in_guest(DEFAULT, BAD_GUESTS)
+def test_book_step05_bad_guests(case: Case) -> None:
+    assert case.rc == 0 and not case.trouble, case
+    told = [line for line in case.log_of("step05_exits") if line.startswith("the guest ")]
+    lines = []
+    for line in case.output.splitlines():
+        lines.append(line)
+        if line.startswith("cat: "):
+            lines.append("step05_exits: " + told.pop(0))
+    compare("bad-guests", lines)
+
+
+def hello() -> bytes:
+    """The guest of "Write your own guest", built by the page's own command."""
+    page = (ROOT / "docs" / "how-to" / "write-your-own-guest.rst").read_text(encoding="utf-8")
+    command = re.search(r"^   \$ (gcc .*) -o hello\.bin hello\.S$", page, re.MULTILINE)
+    assert command, "the page no longer has its gcc line"
+    place = BUILD / "lab" / "book"
+    place.mkdir(parents=True, exist_ok=True)
+    subprocess.run([*command.group(1).split(), "-o", str(place / "hello.bin"),
+                    str(ROOT / "docs" / "how-to" / "hello.S")], check=True)
+    return (place / "hello.bin").read_bytes()
+
+
+@in_guest(DEFAULT, """
+    load step05_exits && cat /root/hello.bin >/sys/kernel/debug/step05_exits/guest &&
+    cat /sys/kernel/debug/step05_exits/exits && unload step05_exits""",
+          files=lambda: {"root/hello.bin": hello()})
+def test_book_own_guest(case: Case) -> None:
+    assert case.rc == 0, case
+    said = [line for line in case.log_of("step05_exits") if "my own guest" in line]
+    compare("own-guest", [f"step05_exits: {line}" for line in said] + case.output.splitlines())
+
+
+@in_guest(TWO, """
+    load step06_vmxoff || fail load
+    cd /sys/kernel/debug/step06_vmxoff; online=/sys/devices/system/cpu/cpu1/online
+    echo "# cat cpus"; cat cpus
+    echo 0 >$online; echo "# echo 0 >$online; cat cpus"; cat cpus
+    echo 1 >$online; sleep 0.2; echo "# echo 1 >$online; cat cpus"; cat cpus
+    cd /; unload step06_vmxoff""")
+def test_book_step06_hotplug(case: Case) -> None:
+    assert case.rc == 0 and not case.trouble, case
+    compare("hotplug", case.output.splitlines())
+
+
+@in_guest(TWO, """
+    load step06_vmxoff dying_cpu=1 || fail load
+    sleep 0.2; echo "# cat cpus"; cat /sys/kernel/debug/step06_vmxoff/cpus
+    unload step06_vmxoff""")
+def test_book_step06_dying_guest(case: Case) -> None:
+    assert case.rc == 0 and not case.trouble, case
+    died = [line for line in case.log_of("step06_vmxoff") if "the guest ended" in line]
+    compare("dying-guest", [f"step06_vmxoff: {line}" for line in died] + case.output.splitlines())
+
+
+def test_book_static_constructor() -> None:
+    """A static object with a constructor breaks the build, with the words that chapter 00 shows."""
+    place = BUILD / "lab" / "book" / "static-constructor"
+    subprocess.run(["rm", "-rf", str(place)], check=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, str(ROOT / "lab"), "copy", "00", str(place)], check=True,
+                   stdout=subprocess.DEVNULL)
+    with open(place / "step.cpp", "a", encoding="utf-8") as file:
+        file.write((SESSIONS / "static-constructor.cpp").read_text(encoding="utf-8"))
+    run = subprocess.run(["make", "-C", str(place), f"KDIR={kernels.headers('6.1')}"], text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert run.returncode != 0
+    lines = run.stdout.replace(f"{place}/", "").splitlines()
+    compare("static-constructor", [line for line in lines
+                                   if re.match(r"  CXX|step\.cpp: error", line)])
+
+
+def type_into_debugger(commands: list[bytes], limit: float = 240.0) -> str:
+    """Runs ./lab debug 04 on a terminal, types a command at each prompt, returns the screen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, str(ROOT / "lab"), "debug", "04", "--yes"])
+    screen, prompts, end = b"", 0, time.monotonic() + limit
+    waiting = list(commands)
+    try:
+        while time.monotonic() < end:
+            if select.select([terminal], [], [], 0.5)[0]:
+                try:
+                    screen += os.read(terminal, 65536)
+                except OSError:
+                    return screen.decode("latin-1")
+            if screen.count(b"<bochs:") > prompts and screen.rstrip().endswith(b">") and waiting:
+                prompts += 1
+                os.write(terminal, waiting.pop(0) + b"\n")
+        raise AssertionError("./lab debug did not end: " + screen.decode("latin-1")[-2000:])
+    finally:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        os.close(terminal)
+
+
+def test_book_vmexitbp() -> None:
+    """Bochs's debugger stops at step 04's VM exit, and shows what the how-to says."""
+    screen = type_into_debugger([b"r", b"sreg", b"u /4", b"c"])
+    screen = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", screen).replace("\r", "")
+    session = screen[screen.index("(0) Caught VMEXIT"):screen.index("=====", screen.index("Caught"))]
+    assert "rbx: 00000000_600d600d" in session
+    assert "gdtr:base=" in session and "limit=0xffff" in session and "0x30000067" in session
+    path = SESSIONS / "vmexitbp.txt"
+    if os.environ.get("VTX_ACCEPT"):
+        path.write_text(session.expandtabs(4), encoding="utf-8")
+    first_words = [re.split(r"[\s:=\[]", line)[0] for line in session.splitlines()]
+    wanted = [re.split(r"[\s:=\[]", line)[0]
+              for line in path.read_text(encoding="utf-8").splitlines()]
+    strip = re.compile(r"^[0-9a-f]{16}$")
+    assert [strip.sub("address", w) for w in first_words] == \
+        [strip.sub("address", w) for w in wanted]
