@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "lab": ("bochs", "bochsbios", "bochs-term", "vgabios", "isolinux", "syslinux-common",
             "xorriso", "busybox-static"),
     "test": ("cmake", "ninja-build", "g++", "libgtest-dev", "python3-pytest", "clang-format",
-             "clang-tidy"),
+             "clang-tidy", "sparse"),
     "docs": ("doxygen", "python3-sphinx", "python3-breathe", "furo", "python3-sphinx-copybutton",
              "cmake", "ninja-build", "g++", "libgtest-dev"),
     "docs-test": ("linkchecker", "chromium-headless-shell", "npm"),
