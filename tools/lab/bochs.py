@@ -11,12 +11,13 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 from . import image, kernels, proc
-from .common import BUILD, LabError, UsageError, shown
+from .common import BUILD, UsageError, shown
+from .watch import Outcome, Watch
 
 #: Short names for the CPU models in which a reader is interested.
 CPU_ALIASES = {
@@ -44,8 +45,7 @@ UNUSABLE = ("pentium", "pentium_mmx", "amd_k6_2_chomper", "p2_klamath", "p3_katm
             "p4_willamette", "core_duo_t2400_yonah", "phenom_8650_toliman", "ryzen")
 
 FILE_LIMIT = 64 << 20  # bytes that any file written by Bochs may reach
-TROUBLE = re.compile(r"Kernel panic|\bBUG:|\bOops\b|general protection fault|WARNING:|Call Trace"
-                     r"|unable to handle|soft lockup|rcu: INFO")
+
 
 CONFIGURATION = """\
 display_library: term
@@ -112,20 +112,6 @@ def _models() -> set[str]:
     return set(result.stdout.split())
 
 
-@dataclass
-class Outcome:
-    """How a boot ended. `kind` is "off" if the guest switched itself off, as it should."""
-
-    kind: str
-    sentence: str
-    seconds: float = 0.0
-    trouble: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        return self.kind == "off"
-
-
 def boot_folder(kind: str) -> Path:
     """A new folder under build/lab/ for one boot; the oldest ones of the same kind go."""
     parent = BUILD / "lab"
@@ -173,7 +159,8 @@ class Boot:
         several times a second.
         """
         started = time.monotonic()
-        watch = _Watch(self, on_console, on_result)
+        watch = Watch(self.console, self.results, on_console, on_result,
+                      panic_is_the_end="panic=-1" not in self.machine.command_line)
         outcome = None
         with self.emulator() as (child, screen):
             while outcome is None:
@@ -243,72 +230,6 @@ class Boot:
         if outcome.trouble:
             text += f" The kernel had said: {outcome.trouble[0]}."
         return f"{text} Logs: {shown(self.console)}, {shown(self.log)}"
-
-
-class _Watch:
-    """Follows the two serial ports' files and notices what ends a boot before its time."""
-
-    def __init__(self, boot: Boot, on_console: Callable[[str], None],
-                 on_result: Callable[[str], None]) -> None:
-        self.console = Follower(boot.console)
-        self.results = Follower(boot.results)
-        self.on_console = on_console
-        self.on_result = on_result
-        self.heard = time.monotonic()
-        self.last = ""
-        self.trouble: list[str] = []
-        self.panic_at = 0.0
-        self.boots = 0
-
-    def poll(self) -> None:
-        """Passes on whatever is new."""
-        for line in self.results.lines():
-            self.heard = time.monotonic()
-            self.on_result(line)
-        for line in self.console.lines():
-            self.heard = time.monotonic()
-            text = without_time(line)
-            self.last = text or self.last
-            self.boots += text.startswith("@@READY")
-            if TROUBLE.search(text) and len(self.trouble) < 20:
-                self.trouble.append(text)
-            if "Kernel panic - not syncing" in text:
-                self.panic_at = self.panic_at or time.monotonic()
-            self.on_console(line)
-
-    def verdict(self) -> Outcome | None:
-        """An outcome if the guest can do nothing more."""
-        if self.panic_at and time.monotonic() - self.panic_at > 3:
-            return Outcome("panic", "its kernel panicked")
-        if self.boots > 1:
-            return Outcome("reboot", "it rebooted")
-        return None
-
-
-class Follower:
-    """Reads a growing file by lines. A line that is not complete yet is kept for later."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offset = 0
-        self.rest = b""
-
-    def lines(self) -> list[str]:
-        """The complete lines that came since the last call."""
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        self.offset += len(data)
-        *complete, self.rest = (self.rest + data).split(b"\n")
-        return [line.rstrip(b"\r").decode("utf-8", "replace") for line in complete]
-
-
-def without_time(line: str) -> str:
-    """A kernel log line without its time stamp."""
-    return re.sub(r"^\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? ?", "", line)
 
 
 def drain(descriptor: int, wait: float = 0.1) -> None:
