@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""pytest's side of guest.py: finds the boots that the selected tests need and starts them."""
+"""pytest's side of guest.py and boots.py: finds the boots that the selected tests need and starts them."""
 from __future__ import annotations
 
 import os
@@ -11,7 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from guest import Case, Guest, Runner  # noqa: E402
+from boots import Runner  # noqa: E402
+from guest import Case, Guest  # noqa: E402
 
 from lab.common import LabError  # noqa: E402
 

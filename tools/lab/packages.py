@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
              "clang-tidy", "sparse"),
     "docs": ("doxygen", "python3-sphinx", "python3-breathe", "furo", "python3-sphinx-copybutton",
              "cmake", "ninja-build", "g++", "libgtest-dev"),
-    "docs-test": ("linkchecker", "chromium-headless-shell", "npm"),
+    "docs-test": ("chromium-headless-shell", "npm"),
 }
 
 #: Packages that count as installed if their command is there, for it may come from elsewhere.

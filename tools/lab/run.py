@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bochs, build, packages, ui
+from . import bochs, build, packages, ui, watch
 from .common import LabError, UsageError, module_name, shown
 
 LIMIT = 900.0
@@ -95,7 +95,7 @@ class Reporter:
 
     def console(self, line: str) -> None:
         """One line of the guest's kernel log."""
-        text = bochs.without_time(line)
+        text = watch.without_time(line)
         if text.startswith("@@"):
             self._mark(text[2:].split())
         elif self.current and text.startswith(self.current.name + ":") and not any(
@@ -109,7 +109,7 @@ class Reporter:
     def _other(self, text: str) -> None:
         """A line that is the kernel's own, not the step's."""
         assert self.current
-        if bochs.TROUBLE.search(text):
+        if watch.TROUBLE.search(text):
             self.current.trouble.append(text)
         if self.current.trouble:
             ui.say("  " + ui.red("kernel: " + text))
@@ -177,7 +177,7 @@ def run(steps: list[Path], machine: bochs.Machine, parameters: list[str], yes: b
     return _close(boot, outcome, runs)
 
 
-def _watched(boot: bochs.Boot, reporter: Reporter) -> bochs.Outcome:
+def _watched(boot: bochs.Boot, reporter: Reporter) -> watch.Outcome:
     """Runs the boot: first with a line of progress, then with the steps' own words."""
     started = time.monotonic()
     with ui.Waiting(f"Booting {boot.machine} in the Bochs emulator (about 20 s)") as waiting:
@@ -198,7 +198,7 @@ def _save_tables(boot: bochs.Boot, reporter: Reporter) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _close(boot: bochs.Boot, outcome: bochs.Outcome, runs: list[StepRun]) -> int:
+def _close(boot: bochs.Boot, outcome: watch.Outcome, runs: list[StepRun]) -> int:
     """Prints the table and the last words."""
     ui.say()
     width = max(len(run.folder.name) for run in runs)
