@@ -139,7 +139,7 @@ enum class ApicAccessType : std::uint8_t {
 };
 
 /// Exit reason 44.
-/// \sdm{table-exit-qualification-for-apic-access-vm-exits-from-linear-accesses-and-guest-physical-accesses}
+/// \sdm{basic-vm-exit-information-in-vm-exit}, in its table on APIC-access VM exits
 struct ApicAccess {
     unsigned offset{};     ///< Bits 11:0: offset in the page, for linear accesses.
     ApicAccessType type{}; ///< Bits 15:12.
