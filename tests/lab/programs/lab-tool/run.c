@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lab-tool run LIMIT_MS FILE...
+ *
+ * Runs guest programs one after the other. For each a line "@@GUEST NAME" in the kernel log, and
+ *     guest NAME RESULT ERRNO MILLISECONDS EXITS REASON:COUNT ...
+ * on standard output.
+ */
+#include "tool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int command_run(int argc, char **argv)
+{
+	if (argc < 3)
+		die("run LIMIT_MS FILE...");
+	set_parameter("limit_ms", argv[1]);
+	for (int i = 2; i < argc; i++) {
+		struct program program = load_program(argv[i]);
+		uint64_t counts[REASONS] = { 0 };
+		struct outcome outcome;
+		uint64_t exits;
+		char *text;
+
+		kernel_log("<3>@@GUEST %s\n", program.name);
+		outcome = run_once(&program);
+		text = read_text(EXITS_FILE);
+		exits = add_totals(text, counts);
+		printf("guest %s %zd %d %u %llu", program.name, outcome.result, outcome.error,
+		       outcome.ms, (unsigned long long)exits);
+		for (int reason = 0; reason < REASONS; reason++)
+			if (counts[reason])
+				printf(" %d:%llu", reason, (unsigned long long)counts[reason]);
+		putchar('\n');
+		fflush(stdout);
+		free(text);
+		free(program.bytes);
+	}
+	kernel_log("<3>@@GUEST -\n");
+	set_parameter("limit_ms", "2000");
+	return 0;
+}

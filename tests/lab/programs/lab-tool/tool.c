@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* lab-tool COMMAND …: see the commands' files. This one has what they share. */
+#define _GNU_SOURCE
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int failed_checks;
+
+void die(const char *format, ...)
+{
+	va_list words;
+
+	va_start(words, format);
+	fputs("lab-tool: ", stdout);
+	vprintf(format, words);
+	printf(" (errno %d)\n", errno);
+	va_end(words);
+	exit(2);
+}
+
+bool check(bool good, const char *name, const char *format, ...)
+{
+	va_list words;
+
+	va_start(words, format);
+	if (good) {
+		printf("ok %s\n", name);
+	} else {
+		printf("not ok %s: ", name);
+		vprintf(format, words);
+		putchar('\n');
+		failed_checks++;
+	}
+	va_end(words);
+	fflush(stdout);
+	return good;
+}
+
+uint64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+char *read_text(const char *path)
+{
+	size_t size = 0, room = 1 << 16;
+	char *text = malloc(room);
+	int fd = open(path, O_RDONLY);
+	ssize_t got;
+
+	if (fd < 0)
+		die("cannot open %s", path);
+	while ((got = read(fd, text + size, room - size - 1)) > 0) {
+		size += (size_t)got;
+		if (room - size < 4096)
+			text = realloc(text, room *= 2);
+	}
+	if (got < 0)
+		die("cannot read %s", path);
+	close(fd);
+	text[size] = '\0';
+	return text;
+}
+
+int write_word(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY), error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, word, strlen(word)) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+void set_parameter(const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, PARAMETERS "%s", name);
+	if (write_word(path, value))
+		die("cannot set %s to %s", name, value);
+}
+
+void kernel_log(const char *format, ...)
+{
+	char line[256];
+	va_list words;
+
+	va_start(words, format);
+	vsnprintf(line, sizeof line, format, words);
+	va_end(words);
+	if (write_word("/dev/kmsg", line))
+		die("cannot write to the kernel log");
+}
+
+struct program load_program(const char *path)
+{
+	struct program program = { .bytes = malloc(MAX_PROGRAM) };
+	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	int fd = open(path, O_RDONLY);
+	ssize_t got;
+
+	if (fd < 0 || (got = read(fd, program.bytes, MAX_PROGRAM)) < 0)
+		die("cannot read %s", path);
+	close(fd);
+	program.size = (size_t)got;
+	snprintf(program.name, sizeof program.name, "%s", name);
+	if (strrchr(program.name, '.'))
+		*strrchr(program.name, '.') = '\0';
+	return program;
+}
+
+int open_guest(void)
+{
+	int fd = open(GUEST_FILE, O_WRONLY);
+
+	if (fd < 0)
+		die("cannot open " GUEST_FILE);
+	return fd;
+}
+
+struct outcome run_program(int fd, const void *bytes, size_t size)
+{
+	struct outcome outcome;
+	uint64_t begin = milliseconds();
+
+	outcome.result = write(fd, bytes, size);
+	outcome.error = outcome.result < 0 ? errno : 0;
+	outcome.ms = (unsigned int)(milliseconds() - begin);
+	return outcome;
+}
+
+struct outcome run_once(const struct program *program)
+{
+	int fd = open_guest();
+	struct outcome outcome = run_program(fd, program->bytes, program->size);
+
+	close(fd);
+	return outcome;
+}
+
+uint64_t add_totals(const char *exits, uint64_t counts[REASONS])
+{
+	uint64_t sum = 0;
+
+	for (const char *line = exits; line; line = strchr(line, '\n')) {
+		unsigned int reason;
+		const char *count = line += *line == '\n';
+
+		if (sscanf(line, "total %u", &reason) != 1 || reason >= REASONS)
+			continue;
+		while (*count && *count != '\n')
+			count++;
+		while (count > line && count[-1] != ' ')
+			count--;
+		counts[reason] += strtoull(count, NULL, 10);
+		sum += strtoull(count, NULL, 10);
+	}
+	return sum;
+}
+
+long free_pages(void)
+{
+	long pages = -1;
+	char *text, *line;
+
+	sync();
+	write_word("/proc/sys/vm/drop_caches", "3");
+	usleep(100000);
+	text = read_text("/proc/vmstat");
+	line = strstr(text, "nr_free_pages ");
+	if (line)
+		pages = atol(line + strlen("nr_free_pages "));
+	free(text);
+	return pages;
+}
+
+char *snapshot(int cpu)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/sys/kernel/debug/snapshot/cpu%d", cpu);
+	return access(path, R_OK) ? NULL : read_text(path);
+}
+
+void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof set, &set))
+		die("cannot stay on CPU %d", cpu);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*call)(int argc, char **argv);
+	} commands[] = {
+		{ "run", command_run },
+		{ "file", command_file },
+		{ "random", command_random },
+		{ "witness", command_witness },
+	};
+
+	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].call(argc - 1, argv + 1);
+	die("which command?");
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* lab-tool: what the tests of guests do inside the emulated machine, with exact system calls. */
+#ifndef TOOL_H
+#define TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MODULE "step05_exits"
+#define GUEST_FILE "/sys/kernel/debug/" MODULE "/guest"
+#define EXITS_FILE "/sys/kernel/debug/" MODULE "/exits"
+#define PARAMETERS "/sys/module/" MODULE "/parameters/"
+#define MAX_PROGRAM (32 * 1024)
+#define REASONS 128
+
+/* A guest program in memory. */
+struct program {
+	char name[64];
+	unsigned char *bytes;
+	size_t size;
+};
+
+/* What one write to the file `guest` gave. */
+struct outcome {
+	ssize_t result;		/* of write(2) */
+	int error;		/* errno, 0 if result is not -1 */
+	unsigned int ms;	/* how long it took */
+};
+
+/* The commands (tool.c calls them). argv[0] is the command's name. */
+int command_run(int argc, char **argv);
+int command_file(int argc, char **argv);
+int command_random(int argc, char **argv);
+int command_witness(int argc, char **argv);
+
+/* Says why and ends the program with status 2. */
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Prints "ok NAME" or "not ok NAME: WORDS". Returns `good`. */
+bool check(bool good, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The number of checks that failed so far. */
+extern int failed_checks;
+
+uint64_t milliseconds(void);
+
+/* Reads a file, whole; ends in a zero byte. The caller frees it. */
+char *read_text(const char *path);
+
+/* Writes a word to a file. Returns 0 or errno. */
+int write_word(const char *path, const char *word);
+
+void set_parameter(const char *name, const char *value);
+
+/* Writes a line to the kernel log. */
+void kernel_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct program load_program(const char *path);
+
+/* Opens the file `guest`. */
+int open_guest(void);
+
+/* One write of a program to an open `guest`. */
+struct outcome run_program(int fd, const void *bytes, size_t size);
+
+/* Opens, runs, closes. */
+struct outcome run_once(const struct program *program);
+
+/* Adds the totals of the file `exits` to counts[]; returns the number of exits in all. */
+uint64_t add_totals(const char *exits, uint64_t counts[REASONS]);
+
+/* The number of free pages of the machine, after caches were dropped. */
+long free_pages(void);
+
+/* What the module "snapshot" shows of a CPU; null if it is not loaded. The caller frees it. */
+char *snapshot(int cpu);
+
+/* Ties the caller to one CPU. */
+void pin(int cpu);
+
+#endif

@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lab-tool witness COUNT WITNESS32 FILE...
+ *
+ * Looks for anything of the host that guests spoil, while the given guests run COUNT times in each
+ * of several states that a program can be in: with values in all vector registers, with a GS base,
+ * with segments of its own (in the GDT and in an LDT), with I/O permission, with hardware
+ * breakpoints. Then the same with other programs beside it on the same CPU. What the module
+ * "snapshot" shows must be equal before and after each of it.
+ *
+ * One line "ok NAME" or "not ok NAME: WHY" for each check.
+ */
+#define _GNU_SOURCE
+#include "tool.h"
+
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_GUESTS 128
+#define KNOWN 0x12345678
+
+static struct program guests[MAX_GUESTS];
+static int guest_count, guest, rounds;
+static bool has_avx;
+
+/* Shared with the children. */
+static volatile struct shared {
+	int stop;
+	uint64_t counts[8];
+} *shared;
+
+/* ---- System calls without the C library, which needs FS ---- */
+
+static inline long raw(long number, long a, long b, long c)
+{
+	long result;
+
+	asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c)
+		     : "rcx", "r11", "memory");
+	return result;
+}
+
+static inline unsigned short read_segment(char which)
+{
+	unsigned short value = 0;
+
+	switch (which) {
+	case 'd':
+		asm volatile("mov %%ds, %0" : "=r"(value));
+		break;
+	case 'e':
+		asm volatile("mov %%es, %0" : "=r"(value));
+		break;
+	case 'f':
+		asm volatile("mov %%fs, %0" : "=r"(value));
+		break;
+	case 'g':
+		asm volatile("mov %%gs, %0" : "=r"(value));
+		break;
+	}
+	return value;
+}
+
+/* Runs the guest that is next in turn. */
+static void run_next(void)
+{
+	static int turn;
+	const struct program *program = &guests[turn++ % guest_count];
+
+	raw(SYS_write, guest, (long)program->bytes, (long)program->size);
+}
+
+/* ---- Vector and floating-point registers ---- */
+
+static struct vectors {
+	unsigned char fx[512] __attribute__((aligned(64)));
+	unsigned char wide[16][32];
+} pattern, before_run, after_run;
+
+/* A guest's run between two looks at all the registers. */
+static bool vectors_survive(unsigned int seed)
+{
+	const struct program *program = &guests[seed % (unsigned int)guest_count];
+	uint32_t mxcsr = 0x1f80 | (seed & 3) << 13;
+	uint16_t control = (uint16_t)(0x37f ^ (seed & 1) << 9);
+	long result;
+
+	for (unsigned int i = 0; i < sizeof pattern.wide; i++)
+		pattern.wide[i / 32][i % 32] = (unsigned char)(i * 7 + seed);
+
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) \
+	DO(12) DO(13) DO(14) DO(15)
+#define LOAD_X(n) "movdqu 32*" #n "(%[pattern]), %%xmm" #n "\n"
+#define LOAD_Y(n) "vmovdqu 32*" #n "(%[pattern]), %%ymm" #n "\n"
+#define STORE_Y(n) "vmovdqu %%ymm" #n ", 32*" #n "(%[seen])\n"
+	asm volatile("fninit; fldcw %[control]; ldmxcsr %[mxcsr]; fldpi; fldl2e; fld1\n"
+		     EACH(LOAD_X)
+		     "cmpb $0, %[avx]; je 1f\n"
+		     EACH(LOAD_Y)
+		     "1: fxsave64 (%[first])\n"
+		     "syscall\n"
+		     "fxsave64 (%[second])\n"
+		     "cmpb $0, %[avx]; je 1f\n"
+		     EACH(STORE_Y)
+		     "vzeroupper\n"
+		     "1: fninit; ldmxcsr %[plain]\n"
+		     : "=a"(result)
+		     : "a"(SYS_write), "D"((long)guest), "S"(program->bytes), "d"(program->size),
+		       [pattern] "r"(pattern.wide), [seen] "r"(after_run.wide),
+		       [first] "r"(before_run.fx), [second] "r"(after_run.fx),
+		       [control] "m"(control), [mxcsr] "m"(mxcsr), [plain] "m"((uint32_t){ 0x1f80 }),
+		       [avx] "m"(has_avx)
+		     : "rcx", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+		       "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+		       "xmm15");
+	return !memcmp(before_run.fx, after_run.fx, 416) &&
+	       (!has_avx || !memcmp(pattern.wide, after_run.wide, sizeof pattern.wide));
+}
+
+/* ---- Breakpoints ---- */
+
+static __attribute__((noinline)) void watched_function(void)
+{
+	asm volatile("nop" ::: "memory");
+}
+
+static volatile long watched_word;
+
+static int breakpoint(unsigned int type, const volatile void *address)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof attributes,
+		.bp_type = type,
+		.bp_addr = (uintptr_t)address,
+		.bp_len = sizeof(long),
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0);
+
+	if (fd < 0)
+		die("no hardware breakpoint");
+	return fd;
+}
+
+static long hits(int fd)
+{
+	uint64_t count = 0;
+
+	if (read(fd, &count, sizeof count) != sizeof count)
+		die("cannot read a breakpoint's count");
+	return (long)count;
+}
+
+/* ---- One state after the other ---- */
+
+/* Compares two snapshots; what other tasks change meanwhile (CR2, and the number that Linux gives
+ * an address space) is left out if there are others. */
+static bool same(char *one, char *two, bool alone)
+{
+	bool equal = true;
+	char *left = one, *right = two, *a, *b;
+
+	while ((a = strsep(&left, "\n"), b = strsep(&right, "\n"), a || b)) {
+		if (a && b && !strcmp(a, b))
+			continue;
+		if (!alone && a && b && !strncmp(a, "CR2 ", 4) && !strncmp(b, "CR2 ", 4))
+			continue;
+		if (!alone && a && b && !strncmp(a, "CR3 ", 4) && !strncmp(b, "CR3 ", 4) &&
+		    strtoull(a + 4, NULL, 0) >> 12 == strtoull(b + 4, NULL, 0) >> 12)
+			continue;
+		printf("difference %s -> %s\n", a ? a : "-", b ? b : "-");
+		equal = false;
+	}
+	return equal;
+}
+
+static char *snapshot_before;
+
+static void begin_state(void)
+{
+	free(snapshot_before);
+	free(snapshot(0));	/* memory is touched, so that this causes no page fault later */
+	snapshot_before = snapshot(0);
+	if (!snapshot_before)
+		die("the module snapshot is not loaded");
+}
+
+static void end_state(const char *name, bool good, bool alone)
+{
+	char *now = snapshot(0), text[64];
+
+	check(good, name, "it was spoilt");
+	snprintf(text, sizeof text, "%s: snapshot", name);
+	check(same(snapshot_before, now, alone), text, "the host has changed");
+	free(now);
+}
+
+static void plain_state(bool alone)
+{
+	begin_state();
+	for (int i = 0; i < rounds; i++)
+		run_next();
+	end_state(alone ? "nothing special" : "nothing special, not alone", true, alone);
+}
+
+static void vector_state(bool alone)
+{
+	bool good = true;
+
+	begin_state();
+	for (int i = 0; i < rounds; i++)
+		good &= vectors_survive((unsigned int)i);
+	end_state(alone ? "vector registers" : "vector registers, not alone", good, alone);
+}
+
+static void gs_base_state(bool alone)
+{
+	static uint64_t area[2] = { KNOWN, 0 };
+	uint64_t value = 0, base = 0;
+	bool good = true;
+
+	syscall(SYS_arch_prctl, ARCH_SET_GS, area);
+	begin_state();
+	for (int i = 0; i < rounds; i++) {
+		run_next();
+		asm volatile("movq %%gs:0, %0" : "=r"(value));
+		syscall(SYS_arch_prctl, ARCH_GET_GS, &base);
+		good &= value == KNOWN && base == (uintptr_t)area;
+	}
+	end_state(alone ? "GS base" : "GS base, not alone", good, alone);
+	syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
+}
+
+/* DS, ES, FS and GS hold selectors, FS and GS of a segment of the program's own. */
+static void segments_state(unsigned short selector, const char *name, bool reload)
+{
+	uint64_t fs_base = 0;
+	uint32_t value;
+	bool good = true;
+
+	syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
+	begin_state();
+	/* No C library from here: it needs FS. */
+	for (int i = 0; i < rounds; i++) {
+		asm volatile("mov %0, %%ds; mov %0, %%es" :: "r"(0x2b));
+		asm volatile("mov %0, %%fs; mov %0, %%gs" :: "r"((int)selector));
+		run_next();
+		good &= read_segment('d') == 0x2b && read_segment('e') == 0x2b;
+		good &= read_segment('f') == selector && read_segment('g') == selector;
+		asm volatile("movl %%fs:0, %0" : "=r"(value));
+		good &= value == KNOWN;
+		asm volatile("movl %%gs:0, %0" : "=r"(value));
+		good &= value == KNOWN;
+		if (reload) {	/* faults if LDTR is lost */
+			asm volatile("mov %0, %%gs" :: "r"((int)selector));
+			asm volatile("movl %%gs:0, %0" : "=r"(value));
+			good &= value == KNOWN;
+		}
+	}
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" :: "r"(0));
+	raw(SYS_arch_prctl, ARCH_SET_FS, (long)fs_base, 0);
+	raw(SYS_arch_prctl, ARCH_SET_GS, 0, 0);
+	end_state(name, good, true);
+}
+
+static uint32_t segment_area[2] = { KNOWN, 0 };
+
+static void gdt_segment_state(void)
+{
+	static struct user_desc description;
+	long result;
+
+	description = (struct user_desc){
+		.entry_number = (unsigned int)-1,
+		.base_addr = (unsigned int)(uintptr_t)segment_area,
+		.limit = 0xfffff,
+		.seg_32bit = 1,
+		.limit_in_pages = 1,
+		.useable = 1,
+	};
+	asm volatile("int $0x80" : "=a"(result) : "a"(243), "b"(&description) : "memory");
+	if (result)
+		die("set_thread_area gave %ld", result);
+	segments_state((unsigned short)(description.entry_number * 8 + 3), "segments in the GDT",
+		       false);
+}
+
+static void ldt_segment_state(void)
+{
+	struct user_desc description = {
+		.entry_number = 1,
+		.base_addr = (unsigned int)(uintptr_t)segment_area,
+		.limit = 0xfffff,
+		.seg_32bit = 1,
+		.limit_in_pages = 1,
+		.useable = 1,
+	};
+
+	if (syscall(SYS_modify_ldt, 1, &description, sizeof description))
+		die("no LDT");
+	segments_state(1 * 8 + 7, "segments in an LDT", true);
+}
+
+static void port_state(bool alone)
+{
+	if (ioperm(0x80, 1, 1))
+		die("no ioperm");
+	begin_state();
+	for (int i = 0; i < rounds; i++) {
+		run_next();
+		outb(0, 0x80);	/* SIGSEGV if TR's limit is lost */
+	}
+	end_state(alone ? "ioperm" : "ioperm, not alone", true, alone);
+	ioperm(0x80, 1, 0);
+}
+
+static void breakpoint_state(bool alone)
+{
+	int code = breakpoint(HW_BREAKPOINT_X, (void *)watched_function);
+	int data = breakpoint(HW_BREAKPOINT_W, &watched_word);
+	long code_hits, data_hits;
+
+	watched_function();
+	watched_word++;
+	begin_state();
+	for (int i = 0; i < rounds; i++) {
+		run_next();
+		watched_function();
+		watched_word++;
+	}
+	code_hits = hits(code);
+	data_hits = hits(data);
+	end_state(alone ? "breakpoints" : "breakpoints, not alone",
+		  code_hits == rounds + 1 && data_hits == rounds + 1, alone);
+	printf("breakpoint hits: %ld and %ld of %d\n", code_hits, data_hits, rounds + 1);
+	close(code);
+	close(data);
+}
+
+static void int_80_state(void)
+{
+	bool good = true;
+	long pid;
+
+	begin_state();
+	for (int i = 0; i < rounds; i++) {
+		run_next();
+		asm volatile("int $0x80" : "=a"(pid) : "a"(20));
+		good &= pid == getpid();
+	}
+	end_state("int 0x80", good, true);
+}
+
+/* ---- Companions: programs that run beside the guests ---- */
+
+static void vector_companion(volatile uint64_t *count)
+{
+	static uint64_t base = KNOWN, seen;
+
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &base);
+	for (; !shared->stop; (*count)++) {
+		uint64_t want = *count * 0x9e3779b97f4a7c15, got;
+
+		asm volatile("movq %1, %%xmm7\n"
+			     "fninit; fldpi; fldl2e\n"
+			     "movl $20000, %%ecx; 1: loop 1b\n"
+			     "movq %%xmm7, %0\n"
+			     "fstp %%st; fstp %%st\n"
+			     : "=r"(got) : "r"(want) : "rcx", "xmm7");
+		asm volatile("movq %%gs:0, %0" : "=r"(seen));
+		if (got != want || seen != KNOWN)
+			_exit(1);
+	}
+}
+
+static void port_companion(volatile uint64_t *count)
+{
+	if (ioperm(0x80, 1, 1))
+		_exit(1);
+	for (; !shared->stop; (*count)++)
+		outb(0, 0x80);
+}
+
+static void breakpoint_companion(volatile uint64_t *count)
+{
+	int fd = breakpoint(HW_BREAKPOINT_X, (void *)watched_function);
+
+	for (; !shared->stop; (*count)++) {
+		watched_function();
+		asm volatile("movl $2000, %%ecx; 1: loop 1b" ::: "rcx");
+	}
+	if (hits(fd) != (long)*count)
+		_exit(1);
+}
+
+static pid_t companion(int number, void (*work)(volatile uint64_t *count))
+{
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	work(&shared->counts[number]);
+	_exit(0);
+}
+
+static void check_companion(pid_t child, const char *name, bool counted, uint64_t count)
+{
+	int status;
+
+	waitpid(child, &status, 0);
+	check(status == 0 && (!counted || count > 0), name, "status %#x after %llu rounds",
+	      status, (unsigned long long)count);
+}
+
+static void with_companions(char *witness32)
+{
+	static char *const writing[] = { "witness32", "4", GUEST_FILE, NULL };
+	static char *const quiet[] = { "witness32", "4", NULL };
+	pid_t vector, port, stop, writer, caller;
+
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	vector = companion(0, vector_companion);
+	port = companion(1, port_companion);
+	stop = companion(2, breakpoint_companion);
+	writer = fork();
+	if (!writer) {
+		execv(witness32, writing);
+		_exit(127);
+	}
+	caller = fork();
+	if (!caller) {
+		execv(witness32, quiet);
+		_exit(127);
+	}
+	plain_state(false);
+	vector_state(false);
+	gs_base_state(false);
+	port_state(false);
+	breakpoint_state(false);
+	check_companion(writer, "a 32-bit program that runs guests", false, 0);
+	check_companion(caller, "a 32-bit program", false, 0);
+	shared->stop = 1;
+	check_companion(vector, "a program with vector registers and a GS base", true,
+			shared->counts[0]);
+	check_companion(port, "a program with ioperm", true, shared->counts[1]);
+	check_companion(stop, "a program with breakpoints", true, shared->counts[2]);
+}
+
+int command_witness(int argc, char **argv)
+{
+	unsigned int eax, ebx, ecx = 0, edx;
+
+	if (argc < 4)
+		die("witness COUNT WITNESS32 FILE...");
+	rounds = atoi(argv[1]);
+	for (int i = 3; i < argc && guest_count < MAX_GUESTS; i++)
+		guests[guest_count++] = load_program(argv[i]);
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	has_avx = (ecx & 3u << 27) == 3u << 27;	/* OSXSAVE, AVX */
+	printf("vector registers: %s\n", has_avx ? "ymm" : "xmm");
+	fflush(stdout);
+	pin(0);
+	mlockall(MCL_CURRENT | MCL_FUTURE);
+	set_parameter("limit_ms", "20");
+	guest = open_guest();
+	plain_state(true);
+	vector_state(true);
+	gs_base_state(true);
+	gdt_segment_state();
+	ldt_segment_state();
+	port_state(true);
+	breakpoint_state(true);
+	int_80_state();
+	with_companions(argv[2]);
+	set_parameter("limit_ms", "2000");
+	return failed_checks != 0;
+}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Steps loaded and unloaded many times, and made to fail at each point, leave no memory behind."""
+from __future__ import annotations
+
+import re
+
+import pytest
+from extras import in_guest, write_row
+from guest import Case, Guest
+
+from lab.common import module_name, step_folders
+
+STEPS = [module_name(folder) for folder in step_folders()]
+CYCLES = 300
+EARLY = 50
+GUEST = Guest("6.1", tag="cycles")
+FAILING = (GUEST, Guest("6.12", kernel_modules=("irqbypass", "kvm", "kvm-intel")))
+ROUNDS = (10, 60)  # through all points, before the early and before the late measurement
+SLACK = 40  # pages
+KEY = ("step", "kernel")
+
+#: Shell functions: what the kernel says of its memory, in pages, kB or bytes.
+MEASURE = """
+count() { sed -n "s/^$2[: ] *\\([0-9]*\\).*/$1 \\1/p" $3; }
+measure() {
+  sleep 0.2; sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.2
+  count "$1 free" nr_free_pages /proc/vmstat
+  count "$1 slab" SUnreclaim /proc/meminfo
+  count "$1 percpu" Percpu /proc/meminfo
+  echo "$1 vmalloc $(grep -c 'vtx_\\|step0' /proc/vmallocinfo)"
+  echo "$1 threads $(ls -d /proc/[0-9]* | wc -l)"
+}
+quiet() { dmesg -n 1; }
+loud() { dmesg -n 8; kernel_log | grep -E 'WARNING|BUG:|Oops|Call Trace' | sed 's/^/@trouble /'; }
+"""
+
+
+def measures(output: str, when: str) -> dict[str, int]:
+    """What MEASURE's `measure` printed."""
+    return {name: int(value)
+            for name, value in re.findall(rf"^{when} (\w+) (\d+)$", output, re.MULTILINE)}
+
+
+def grown(output: str, slack_pages: int) -> list[str]:
+    """What grew between the early and the late measurement. The kernel's own caches breathe by a
+    few pages; what is counted exactly must be equal."""
+    early, late = measures(output, "early"), measures(output, "late")
+    assert set(early) == set(late) == {"free", "slab", "percpu", "vmalloc", "threads"}, output
+    found = []
+    if early["free"] - late["free"] > slack_pages:
+        found.append(f"{early['free'] - late['free']} free pages fewer")
+    if late["slab"] - early["slab"] > slack_pages * 4:
+        found.append(f"{late['slab'] - early['slab']} kB of slab more")
+    for name in ("percpu", "vmalloc", "threads"):
+        if late[name] > early[name]:
+            found.append(f"{name} was {early[name]} and is {late[name]}")
+    return found
+
+
+@pytest.mark.parametrize("step", STEPS)
+@in_guest(GUEST, lambda step: f"""{MEASURE}
+    cycle() {{
+        probe insmod $M/{step}.ko || fail "cycle $i: insmod $?"
+        rmmod {step} || fail "cycle $i: rmmod"
+    }}
+    quiet; i=0
+    while [ $i -lt {CYCLES} ]; do
+        cycle; i=$((i + 1))
+        [ $i = {EARLY} ] && measure early
+    done
+    measure late; loud""", seconds=600)
+def test_many_cycles(step: str, case: Case) -> None:
+    """Between cycle 50 and cycle 300 nothing grows; a page lost in each would be 250."""
+    assert case.rc == 0, (case.output, case)
+    assert "@trouble" not in case.output, (case.output, case)
+    assert not grown(case.output, 64), (grown(case.output, 64), case.output)
+    write_row("cycles", {"step": step, "kernel": case.guest.kernel, "cycles": CYCLES}, KEY)
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+@in_guest(FAILING, lambda step: f"""{MEASURE}
+    fail_everywhere() {{
+        n=1
+        while probe insmod $M/{step}.ko fail_at=$n; status=$?; [ $status = 12 ]; do
+            [ $n -lt 100 ] || fail "it fails for ever"
+            grep "^{step} " /proc/modules && fail "fail_at=$n: it is loaded"
+            n=$((n + 1))
+        done
+        [ $status = 0 ] || fail "fail_at=$n: errno $status"
+        rmmod {step} || fail "fail_at=$n: rmmod"
+    }}
+    with_stranger; cr4=$(cr4)
+    fail_everywhere; echo "points $((n - 1))"
+    quiet
+    rounds() {{ i=0; while [ $i -lt $1 ]; do fail_everywhere; i=$((i + 1)); done; }}
+    rounds {ROUNDS[0]}; measure early; rounds {ROUNDS[1]}; measure late
+    [ "$cr4" = "$(cr4)" ] || fail "CR4 was $cr4 and is $(cr4)"
+    rmmod stranger; loud""", seconds=600)
+def test_allocations_fail_at_each_point(step: str, case: Case) -> None:
+    """ENOMEM for each point and everything undone; past the last one success, with the count."""
+    assert case.rc == 0, (case.output, case)
+    assert "@trouble" not in case.output and not case.trouble, (case.output, case)
+    found = re.search(r"^points (\d+)$", case.output, re.MULTILINE)
+    assert found and int(found[1]) >= 1, case.output
+    points = int(found[1])
+    log = case.log_of(step)
+    refusals = [line for line in log if line.startswith(("no memory", "the threads that run"))]
+    assert len(refusals) == points, (points, log)
+    assert f"fail_at={points + 1}: nothing failed, this load has {points} points that can" in log
+    # A page lost at one single point would be 60 here.
+    assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
+    write_row("faults", {"step": step, "kernel": case.guest.kernel, "points": points,
+                         "rounds": sum(ROUNDS) + 1}, KEY)
+

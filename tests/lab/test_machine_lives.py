@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machine goes on living while guests run: hotplug, NMIs, KVM, unload, reboot, panic, power."""
+from __future__ import annotations
+
+import errno
+import re
+
+import pytest
+from extras import in_guest
+from guest import Case, Guest
+
+from lab import bochs
+
+TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
+KVM = ("irqbypass", "kvm", "kvm-intel")
+WITH_KVM = (Guest("6.1", kernel_modules=KVM), Guest("6.12", kernel_modules=KVM))
+CPUS = "/sys/kernel/debug/step06_vmxoff/cpus"
+PROGRAM = "/sys/kernel/debug/step05_exits/guest"
+
+
+def counts(text: str) -> dict[int, tuple[str, int]]:
+    """The file `cpus`: state and count of the guest of each CPU."""
+    rows = re.findall(r"^(\d+)  (\w+)  \d+  \d+  \d+  \d+  (\d+)$", text, re.MULTILINE)
+    return {int(cpu): (state, int(count)) for cpu, state, count in rows}
+
+
+# ---- CPU hotplug -----------------------------------------------------------------------------
+
+@in_guest(TWO, f"""
+    load step06_vmxoff || fail "step06: $?"
+    online=/sys/devices/system/cpu/cpu1/online
+    cat {CPUS}
+    for i in 1 2 3 4 5; do
+        echo 0 >$online || fail "offline"; echo "@ offline"; cat {CPUS}
+        sleep 0.1; echo "@ still offline"; cat {CPUS}
+        echo 1 >$online || fail "online"; sleep 0.2; echo "@ online"; cat {CPUS}
+    done
+    unload step06_vmxoff""")
+def test_cpu_goes_offline_and_online_under_step06(case: Case) -> None:
+    """Offline, the guest is parked; online again, its count goes on."""
+    assert case.rc == 0, (case.output, case)
+    first, *later = [part for part in re.split(r"^@ (?=\w)", case.output, flags=re.MULTILINE)]
+    before = counts(first)
+    for offline, still, online in zip(later[::3], later[1::3], later[2::3]):
+        parked, stopped, running = counts(offline), counts(still), counts(online)
+        assert parked[1][0] == stopped[1][0] == "parked" and running[1][0] == "running", online
+        assert before[1][1] <= parked[1][1] == stopped[1][1] < running[1][1], (before, online)
+        assert before[0][1] < stopped[0][1] < running[0][1], "the other guest stands still"
+        before = running
+    assert "VMXOFF faults on every logical processor (2)" in case.log, case
+    assert not case.trouble and not case.left, case
+
+
+@in_guest(TWO, f"""
+    load step05_exits limit_ms=60000 || fail "step05: $?"
+    taskset 2 $X/probe write $X/endless {PROGRAM} & guest=$!
+    online=/sys/devices/system/cpu/cpu1/online
+    for i in 1 2 3; do
+        sleep 0.1; echo 0 >$online || fail offline
+        sleep 0.1; echo 1 >$online || fail online
+    done
+    [ -d /proc/$guest ] || fail "the guest has ended"
+    kill $guest; wait $guest
+    probe write $X/exit {PROGRAM} || fail "a new guest: $?"
+    unload step05_exits""")
+def test_cpu_goes_offline_under_step05(case: Case) -> None:
+    """The guest goes on on the other CPU."""
+    assert case.rc == 0, (case.output, case)
+    assert not case.trouble and not case.left, case
+
+
+LATE = Guest("6.1", cpus=2, command_line="maxcpus=1", tag="late-cpu")
+
+
+@in_guest(LATE, f"""
+    load step06_vmxoff || fail "step06: $?"
+    cat {CPUS}; echo "@ then"
+    echo 1 >/sys/devices/system/cpu/cpu1/online || fail online
+    sleep 0.5; cat {CPUS}
+    unload step06_vmxoff; echo "unload $?"
+    load step06_vmxoff; unload step06_vmxoff || fail "a second time" """)
+def test_cpu_first_seen_later_gets_a_guest(case: Case) -> None:
+    assert case.rc == 0, (case.output, case)
+    first, then = case.output.split("@ then")
+    assert list(counts(first)) == [0] and list(counts(then)) == [0, 1], case.output
+    assert counts(then)[1][0] == "running" and counts(then)[1][1] > 100, case.output
+    assert "cpu 1 has come online and gets a guest" in case.log, case
+    assert "VMXOFF faults on every logical processor (2)" in case.log, case
+    assert not case.trouble and not case.left, case
+
+
+# ---- guests that end, modules that go ----------------------------------------------------------
+
+@in_guest(TWO, f"""
+    load step06_vmxoff dying_cpu=1 || fail "step06: $?"
+    sleep 0.3; cat {CPUS}; echo "@ then"; sleep 0.1; cat {CPUS}
+    unload step06_vmxoff""")
+def test_one_guest_dies_and_the_other_goes_on(case: Case) -> None:
+    first, then = (counts(part) for part in case.output.split("@ then"))
+    assert first[1] == then[1] and first[1][0] == "ended", case.output
+    assert first[0][0] == "running" and first[0][1] < then[0][1], case.output
+    assert case.log.count("the guest ended: #UD") == 1, case
+    assert not case.trouble and not case.left, case
+
+
+@in_guest(TWO, f"""
+    load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"
+    $X/probe write $X/endless {PROGRAM} & guest=$!
+    sleep 0.2
+    rmmod step05_exits 2>&1 && fail "step05 went away under its guest"
+    unload step06_vmxoff || fail "step06 does not unload"
+    kill -9 $guest; wait $guest
+    sleep 0.1; unload step05_exits""")
+def test_modules_are_unloaded_while_guests_run(case: Case) -> None:
+    """Step 06 stops its guests; step 05 says that it is busy, for somebody waits for its guest."""
+    assert case.rc == 0 and "temporarily unavailable" in case.output, (case.output, case)
+    assert "the guest was stopped" in case.log, case
+    assert not case.trouble and not case.left, case
+
+
+# ---- KVM beside a running step -----------------------------------------------------------------
+
+@in_guest(WITH_KVM, f"""
+    load step06_vmxoff || fail "step06: $?"
+    with_kvm
+    show() {{ sleep 0.2; cat {CPUS}; }}
+    in_vm show
+    unload step06_vmxoff || fail "step06 does not unload"
+    in_vm true
+    without_kvm
+    load step06_vmxoff || fail "step06 again: $?"
+    unload step06_vmxoff""")
+def test_kvm_comes_while_step06_runs(case: Case) -> None:
+    """KVM gets VMX; the guest ends with the sentence for it; KVM is not harmed by the unload."""
+    assert case.rc == 0, (case.output, case)
+    assert [state for state, _ in counts(case.output).values()] == ["ended"], case.output
+    assert re.search(r"CR4\.VMXE is set.*rmmod kvm_intel", case.log), case
+    assert not case.trouble and not case.left, case
+
+
+@in_guest(WITH_KVM[0], f"""
+    load step05_exits limit_ms=60000 || fail "step05: $?"
+    with_kvm
+    $X/probe write $X/endless {PROGRAM} & guest=$!
+    sleep 0.1
+    [ -d /proc/$guest ] || fail "KVM without a machine is in the way"
+    in_vm wait $guest; echo "guest $?"
+    in_vm true
+    without_kvm
+    probe write $X/exit {PROGRAM} || fail "afterwards: $?"
+    unload step05_exits""")
+def test_kvm_comes_while_a_guest_of_step05_runs(case: Case) -> None:
+    assert case.rc == 0, (case.output, case)
+    assert re.search(r"CR4\.VMXE is set.*rmmod kvm_intel", case.log), case
+    assert not case.trouble and not case.left, case
+
+
+# ---- a guest that never ends, and NMIs --------------------------------------------------------
+
+@in_guest(WITH_KVM[0], f"""
+    echo 0 >/sys/kernel/rcu_expedited
+    load step05_exits limit_ms=30000 || fail "step05: $?"
+    cat /proc/uptime; $X/probe write $X/endless {PROGRAM} & guest=$!
+    while [ -d /proc/$guest ] && [ "$(cut -d' ' -f3 /proc/$guest/stat)" != Z ]; do
+        sleep 1; ticks=$((ticks + 1))
+    done
+    wait $guest; echo "guest $?"; cat /proc/uptime; echo "ticks $ticks"
+    unload step05_exits""")
+def test_endless_guest_disturbs_nobody(case: Case) -> None:
+    """30 s on the only CPU: others get their share, and RCU and the lockup detectors are quiet."""
+    assert f"guest {errno.ETIME}" in case.output, (case.output, case)
+    begin, end = (float(text) for text in re.findall(r"^([\d.]+) [\d.]+$", case.output,
+                                                     re.MULTILINE))
+    assert 29.5 < end - begin < 34, case.output
+    ticks = re.search(r"ticks (\d+)", case.output)
+    assert ticks and 22 <= int(ticks[1]) <= 34, case.output
+    assert not case.trouble and "stall" not in case.log and "lockup" not in case.log, case
+
+
+STORM = 12
+
+
+@in_guest(TWO, f"""
+    load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"
+    taskset 2 $X/probe write $X/endless {PROGRAM} & guest=$!
+    cat {CPUS}; sleep 0.2
+    dmesg -n 1
+    for i in $(seq {STORM}); do echo l >/proc/sysrq-trigger; sleep 0.05; done
+    dmesg -n 8
+    kernel_log | grep -c 'NMI backtrace for cpu'
+    kernel_log | grep -E 'WARNING|BUG:|Oops' && fail "trouble"
+    [ -d /proc/$guest ] || fail "the guest has ended"
+    kill $guest; wait $guest
+    grep '^total  0 ' /sys/kernel/debug/step05_exits/exits || fail "no NMI left the guest"
+    echo "@ then"; cat {CPUS}
+    unload step05_exits && unload step06_vmxoff""")
+def test_nmi_storm(case: Case) -> None:
+    """sysrq-l interrupts all CPUs by NMIs while guests run on both; Linux answers each."""
+    assert case.rc == 0, (case.output, case)
+    backtraces = re.search(r"^(\d+)$", case.output, re.MULTILINE)
+    assert backtraces and int(backtraces[1]) == 2 * STORM, case.output
+    first, then = (counts(part) for part in case.output.split("@ then"))
+    assert all(then[cpu][0] == "running" and then[cpu][1] > first[cpu][1] for cpu in (0, 1))
+    assert "VMXOFF faults on every logical processor (2)" in case.log, case
+
+
+# ---- the end of the machine ------------------------------------------------------------------
+
+#: What ends the machine, the command for it, and how the lab then sees it end.
+ENDS = {
+    "reboot": ("reboot -f", "reboot"),
+    "panic": ("echo c >/proc/sysrq-trigger", "reboot"),  # by panic=-1
+    "power": ("poweroff -f", "off"),
+}
+
+
+def _ending(what: str) -> pytest.MarkDecorator:
+    command, ends = ENDS[what]
+    guest = Guest("6.12" if what == "panic" else "6.1", cpus=2, command_line="panic=-1", tag=what)
+    return in_guest(guest, f"""
+        load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"
+        $X/probe write $X/endless {PROGRAM} &
+        sleep 0.2; echo 1 >/proc/sys/kernel/sysrq
+        {command}; sleep 100""", ends=ends)
+
+
+def judge_ending(case: Case, what: str) -> None:
+    """The machine ended as a machine without the modules does."""
+    assert case.ended == ENDS[what][1], case
+    assert not case.trouble or what == "panic", case
+    log = (case.console.parent / "bochs.log").read_text(encoding="utf-8", errors="replace")
+    assert not re.search(r"triple fault|exception with no resolution", log), case
+
+
+@_ending("reboot")
+def test_reboot_while_guests_run(case: Case) -> None:
+    judge_ending(case, "reboot")
+
+
+@_ending("panic")
+def test_panic_while_guests_run(case: Case) -> None:
+    judge_ending(case, "panic")
+    assert "Kernel panic - not syncing" in case.log, case
+
+
+@_ending("power")
+def test_power_off_while_guests_run(case: Case) -> None:
+    judge_ending(case, "power")
+
+
+# ---- beside other work, and where Linux checks every indirect jump ----------------------------
+
+def load_under_work(steps: str) -> str:
+    """Loads and unloads steps while a program keeps each CPU busy."""
+    return f"""
+        for cpu in 1 2; do taskset $cpu sha256sum /dev/zero & busy="$busy $!"; done
+        with_stranger
+        for each in {steps}; do attempt $each; done
+        kill $busy; rmmod stranger"""
+
+
+@in_guest(TWO, load_under_work("$STEPS"))
+def test_steps_come_and_go_under_load(case: Case) -> None:
+    tries = re.findall(r"^@try (\w+) (\d+)", case.output, re.MULTILINE)
+    assert len(tries) == 7 and all(status == "0" for _, status in tries), (tries, case)
+    assert "@cr4" not in case.output, case.output
+    assert not case.trouble and not case.left, case

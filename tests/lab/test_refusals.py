@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The refusal matrix: each step where something is in its way.
+
+A step that cannot do its work must not load, must say why in one sentence at error level, must give
+the errno of the contract, and must leave the machine as it was. What was expected and what was seen
+goes to build/results/refusals.json, from which the book makes its table.
+"""
+from __future__ import annotations
+
+import errno
+import re
+from dataclasses import dataclass, field
+
+import extras
+import pytest
+from extras import in_guest
+from guest import Case, Guest
+
+from lab.common import module_name, step_folders
+from lab.run import TAINT
+
+STEPS = [module_name(folder) for folder in step_folders()]
+MODEST = ("step00_makefile", "step01_vmx_check")  # they load everywhere
+KVM = ("irqbypass", "kvm", "kvm-intel")
+#: Pages that a failed insmod may take: the kernel frees a module's memory later, and fills caches.
+SLACK = 300
+
+WITH_KVM = (Guest("6.1", kernel_modules=KVM), Guest("6.12", kernel_modules=KVM))
+TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
+NO_VMX = (Guest("6.1", "prescott"), Guest("6.1", "venice"), Guest("6.1", "zambezi"),
+          Guest("6.12", "trinity"))
+PENRYN = Guest("6.1", "penryn")
+
+EACH_STEP = "with_stranger; each_step; rmmod stranger"
+ON_CPU_0, ON_CPU_1 = (f"taskset {mask} sh -c '. /lab/library; . /lab/extra/library; each_step'"
+                      for mask in (1, 2))
+
+
+@dataclass
+class Attempt:
+    """What came of loading a step once."""
+
+    step: str
+    status: int  # 0 or an errno
+    listed: bool  # in /proc/modules after insmod
+    pages: int  # fewer free pages afterwards
+    cr4: str  # of all CPUs
+    changed: str = ""  # CR4, if it was another one afterwards
+    lines: list[tuple[int, str]] = field(default_factory=list)  # level and text
+
+    @property
+    def name(self) -> str:
+        """The errno's name, or "loads"."""
+        return errno.errorcode.get(self.status, str(self.status)) if self.status else "loads"
+
+    @property
+    def last(self) -> str:
+        return self.lines[-1][1] if self.lines else ""
+
+    def problems(self, expected: str, words: str) -> list[str]:
+        """What is wrong with it. `words` is a pattern for the sentence of a refusal."""
+        found = []
+        if self.name != expected:
+            found.append(f"{self.name}, not {expected}")
+        if self.listed != (self.status == 0):
+            found.append("listed in /proc/modules" if self.listed else "not in /proc/modules")
+        if self.changed:
+            found.append(f"CR4 was {self.cr4} and became {self.changed}")
+        if self.status and self.pages > SLACK:
+            found.append(f"{self.pages} pages are missing")
+        if self.status and words:
+            found += self._wrong_words(words)
+        if not self.status and any(level <= 3 for level, _ in self.lines):
+            found.append(f"it loads with an error in the log: {self.lines}")
+        return [f"{self.step}: {text}" for text in found]
+
+    def _wrong_words(self, words: str) -> list[str]:
+        errors = [(level, text) for level, text in self.lines if level <= 3]
+        if not errors or self.lines[-1] != errors[-1]:
+            return [f"the last line is not one at error level: {self.lines[-2:]}"]
+        if len(errors) > 1 and "invalid for parameter" not in errors[-1][1]:
+            return [f"more than one sentence: {errors}"]
+        if not re.search(words, errors[0][1]):
+            return [f"{errors[0][1]!r} does not say {words!r}"]
+        return []
+
+
+def attempts(output: str) -> list[Attempt]:
+    """What extras.LIBRARY's `attempt` printed."""
+    found: list[Attempt] = []
+    for line in output.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "@try":
+            step, status, listed, pages, *cr4 = rest.split()
+            found.append(Attempt(step, int(status), listed != "0", int(pages), " ".join(cr4)))
+        elif word == "@cr4":
+            found[-1].changed = rest
+        elif word == "@log" and not any(words in rest for words in TAINT):
+            level, _, text = rest.partition(" ")
+            found[-1].lines.append((int(level[1:-1]) & 7, text))
+    return found
+
+
+def expect(case: Case, situation: str, refusal: str, words: str, modest: str = "loads",
+           only: str = "", spared: tuple[str, ...] = ()) -> None:
+    """Judges all attempts of a case: `refusal` with `words` from steps 02 to 06 (or `only` one),
+    "loads" from those that are `spared`, `modest` from steps 00 and 01. Writes the rows."""
+    seen = attempts(case.output)
+    wanted = [only] if only else STEPS
+    assert [attempt.step for attempt in seen] == wanted, f"{case}\n{case.output}"
+    problems = []
+    for attempt in seen:
+        expected = modest if attempt.step in MODEST and not only else \
+            "loads" if attempt.step in spared else refusal
+        problems += attempt.problems(expected, words)
+        write_row(case.guest, situation, attempt, expected)
+    assert not problems, "\n".join([*problems, repr(case)])
+    assert not case.trouble, f"{case.trouble}; {case}"
+    assert not case.left, f"{case.left} stayed loaded; {case}"
+
+
+def write_row(guest: Guest, situation: str, attempt: Attempt, expected: str) -> None:
+    """Adds a row to the table, in place of the one that it repeats."""
+    row = {"situation": situation, "step": attempt.step, "kernel": guest.kernel, "cpu": guest.cpu,
+           "cpus": guest.cpus, "expected": expected, "seen": attempt.name,
+           "sentence": attempt.last if attempt.status else ""}
+    extras.write_row("refusals", row, ("situation", "step", "kernel", "cpu", "cpus"))
+
+
+@in_guest(NO_VMX, EACH_STEP)
+def test_cpu_without_vmx(case: Case) -> None:
+    expect(case, "the CPU has no VMX", "ENODEV", r"has no VMX .*\./lab run")
+
+
+# ---- the firmware ----------------------------------------------------------------------------
+
+LOCKED_OFF = Guest("6.1", bios=extras.bios("locked off"), tag="locked-off")
+UNLOCKED = Guest("6.1", bios=extras.bios("unlocked"), tag="unlocked")
+# Linux locks the register itself, with VMX on, but only on CPUs that call themselves Intel's.
+UNLOCKED_STAYS = Guest("6.1", "generic", bios=extras.bios("unlocked"), tag="unlocked")
+HALF_LOCKED = Guest("6.1", cpus=2, bios=extras.bios("locked off on others"), tag="half-locked")
+
+
+@in_guest(LOCKED_OFF, EACH_STEP)
+def test_firmware_locked_vmx_off(case: Case) -> None:
+    expect(case, "the firmware locked VMX off", "EACCES", r"locked VMX off .*set-up")
+
+
+@in_guest(UNLOCKED, EACH_STEP)
+def test_firmware_left_vmx_to_linux(case: Case) -> None:
+    expect(case, "the firmware left VMX unlocked; Linux locks it, with VMX on", "loads", "")
+
+
+@in_guest(UNLOCKED_STAYS, EACH_STEP)
+def test_vmx_stays_unlocked(case: Case) -> None:
+    expect(case, "the firmware left VMX unlocked, and Linux too", "EACCES",
+           r"unlocked .*set-up")
+
+
+@in_guest(HALF_LOCKED, f"with_stranger; {ON_CPU_1}; rmmod stranger")
+def test_firmware_locked_vmx_off_on_one_cpu(case: Case) -> None:
+    expect(case, "the firmware locked VMX off on CPU 1, where the step is loaded", "EACCES",
+           r"locked VMX off .*set-up")
+
+
+@in_guest(HALF_LOCKED, f"with_stranger; {ON_CPU_0}; rmmod stranger")
+def test_firmware_locked_vmx_off_on_another_cpu(case: Case) -> None:
+    expect(case, "the firmware locked VMX off on CPU 1, the step is loaded on CPU 0", "EACCES",
+           r"locked VMX off .*set-up", spared=("step03_vmcs", "step04_launch", "step05_exits"))
+
+
+# ---- who else wants VMX ----------------------------------------------------------------------
+
+@in_guest(WITH_KVM, "with_stranger; with_kvm; each_step; without_kvm; rmmod stranger")
+def test_kvm_is_loaded(case: Case) -> None:
+    """From 6.12 on KVM holds VMX as soon as it is loaded, before only with a machine."""
+    if case.guest.kernel == "6.12":
+        expect(case, "kvm_intel is loaded", "EBUSY", r"CR4\.VMXE .*rmmod kvm_intel")
+    else:
+        expect(case, "kvm_intel is loaded", "loads", "")
+
+
+@in_guest(WITH_KVM, """
+    with_stranger; with_kvm; in_vm each_step; without_kvm; rmmod stranger""")
+def test_kvm_runs_a_machine(case: Case) -> None:
+    expect(case, "KVM runs a virtual machine", "EBUSY", r"CR4\.VMXE .*rmmod kvm_intel")
+
+
+@in_guest(WITH_KVM, """
+    with_stranger; with_kvm; in_vm true; without_kvm; each_step; rmmod stranger""")
+def test_kvm_was_unloaded(case: Case) -> None:
+    expect(case, "kvm_intel was loaded, and is unloaded again", "loads", "")
+
+
+@in_guest(TWO, f"with_stranger; hold 1; {ON_CPU_1}; rmmod stranger")
+def test_stranger_holds_vmx_here(case: Case) -> None:
+    expect(case, "CR4.VMXE is set on CPU 1, where the step is loaded", "EBUSY", r"CR4\.VMXE")
+
+
+@in_guest(TWO, f"with_stranger; hold 1; {ON_CPU_0}; rmmod stranger")
+def test_stranger_holds_vmx_on_another_cpu(case: Case) -> None:
+    expect(case, "CR4.VMXE is set on CPU 1, the step is loaded on CPU 0", "EBUSY", r"CR4\.VMXE",
+           spared=("step03_vmcs", "step04_launch", "step05_exits"))
+
+
+#: A step with a guest that runs while another step is loaded.
+NEIGHBOURS = {
+    "step05_exits": """load step05_exits limit_ms=60000 || fail "step05: $?"
+        $X/probe write $X/endless /sys/kernel/debug/step05_exits/guest & guest=$!""",
+    "step06_vmxoff": """load step06_vmxoff || fail "step06: $?"
+        guest=""",
+}
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS)
+@in_guest(TWO, lambda neighbour: f"""
+    with_stranger
+    {NEIGHBOURS[neighbour]}
+    sleep 0.1
+    for each in $STEPS; do [ $each = {neighbour} ] || attempt $each; done
+    [ -z "$guest" ] || {{ kill $guest; wait $guest; echo "guest $?"; }}
+    cat /sys/kernel/debug/step06_vmxoff/cpus 2>/dev/null
+    unload {neighbour}; rmmod stranger""")
+def test_another_step_runs_a_guest(neighbour: str, case: Case) -> None:
+    """Both work: no scope sees the other's."""
+    problems = []
+    for attempt in attempts(case.output):
+        problems += attempt.problems("loads", "")
+        write_row(case.guest, f"{neighbour} runs a guest", attempt, "loads")
+    assert not problems, "\n".join([*problems, repr(case)])
+    assert len(attempts(case.output)) == len(STEPS) - 1, case.output
+    assert not case.trouble and not case.left, case
+    if neighbour == "step05_exits":
+        assert f"guest {128 + 15}" in case.output or f"guest {errno.EINTR}" in case.output, \
+            case.output
+    else:
+        assert len(re.findall(r"^\d+  running", case.output, re.MULTILINE)) == 2, case.output
+
+
+# ---- how it is loaded ------------------------------------------------------------------------
+
+@in_guest(PENRYN, EACH_STEP)
+def test_cpu_with_the_least_vmx(case: Case) -> None:
+    expect(case, "no EPT, no unrestricted guest, no VMX-preemption timer, no EFER controls",
+           "loads", "")
+
+
+#: Parameters with values that are refused, and the words for it (our own or the kernel's).
+BAD = (
+    ("step04_launch", "spoil=nonsense", "spoil=nonsense is unknown: give none, control,"),
+    ("step04_launch", "spoil=", "spoil= is unknown"),
+    ("step05_exits", "limit_ms=0", "limit_ms=0 is not possible: .*1 or more"),
+    ("step05_exits", "limit_ms=-1", "limit_ms=-1 is not possible"),
+    ("step05_exits", "limit_ms=4294967296", "limit_ms=4294967296 is not possible"),
+    ("step05_exits", "limit_ms=soon", "limit_ms=soon is not possible"),
+    ("step05_exits", "trace=perhaps", "invalid for parameter `trace'"),
+    ("step06_vmxoff", "dying_cpu=none", "invalid for parameter `dying_cpu'"),
+    *((step, f"fail_at={value}", "invalid for parameter `fail_at'") for step in STEPS[1:]
+      for value in ("garbage", "-1")),
+)
+
+
+@in_guest(WITH_KVM, "with_stranger\n" + "\n".join(
+    f"attempt {step} '{parameter}'" for step, parameter, _ in BAD) + "\nrmmod stranger")
+def test_bad_parameters(case: Case) -> None:
+    seen = attempts(case.output)
+    assert len(seen) == len(BAD), case.output
+    problems = []
+    for attempt, (step, parameter, words) in zip(seen, BAD):
+        assert attempt.step == step
+        problems += [f"{parameter}: {text}" for text in attempt.problems("EINVAL", words)]
+        write_row(case.guest, f"parameter {parameter}", attempt, "EINVAL")
+    assert not problems, "\n".join([*problems, repr(case)])
+    assert not case.trouble and not case.left, case
+
+
+@in_guest(WITH_KVM, """
+    with_stranger; for each in $STEPS; do attempt -u $each; done; rmmod stranger""")
+def test_loading_without_root(case: Case) -> None:
+    """Linux refuses before the module is looked at, so there is no line of ours."""
+    expect(case, "insmod by a user without privileges", "EPERM", "", modest="EPERM")
+
+
+DEBUGFS_OFF = Guest("6.1", command_line="debugfs=off", tag="debugfs-off")
+
+
+@in_guest(DEBUGFS_OFF, EACH_STEP)
+def test_debugfs_is_off(case: Case) -> None:
+    expect(case, "debugfs=off on the kernel's command line", "loads", "")
+    for attempt in attempts(case.output):
+        with_files = attempt.step in ("step01_vmx_check", "step03_vmcs", "step05_exits",
+                                      "step06_vmxoff")
+        said = [text for _, text in attempt.lines if "debugfs is switched off" in text]
+        assert len(said) == with_files, (attempt, case)
+
+
+LOCKED_DOWN = Guest("6.1", tag="locked-down")
+
+
+@in_guest(LOCKED_DOWN, """
+    load step05_exits || fail "step05: $?"
+    mount -t securityfs none /sys/kernel/security
+    cat /sys/kernel/security/lockdown
+    echo integrity >/sys/kernel/security/lockdown
+    grep -c . /sys/kernel/debug/step05_exits/exits
+    probe write $X/exit /sys/kernel/debug/step05_exits/guest; echo "guest $?"
+    unload step05_exits || fail "unload: $?"
+    each_step
+    echo "@signatures"
+    echo 1 >/sys/module/module/parameters/sig_enforce
+    each_step
+    """)
+def test_lockdown(case: Case) -> None:
+    """Linux refuses unsigned modules, and lets the files of loaded ones be read but not written."""
+    before, _, enforced = case.output.partition("@signatures")
+    assert "guest 1\n" in before, case.output  # EPERM
+    assert re.search(r"^[1-9]\d*$", before, re.MULTILINE), "exits could not be read"
+    for situation, output, expected in (("lockdown=integrity", before, "EPERM"),
+                                        ("module.sig_enforce=1", enforced, "EKEYREJECTED")):
+        seen = attempts(output)
+        assert [attempt.step for attempt in seen] == STEPS, output
+        problems = []
+        for attempt in seen:
+            problems += attempt.problems(expected, "")
+            write_row(case.guest, f"{situation}, and the module is not signed", attempt, expected)
+        assert not problems, "\n".join([*problems, repr(case)])
+    assert "unsigned module loading is restricted" in case.log, case
+    assert not case.trouble, case
+
+
+# ---- what steps ask for on purpose ------------------------------------------------------------
+
+#: The values of step 04's parameter spoil, and what the log must name.
+SPOILED = {
+    "control": "VMfailValid, VM-instruction error 7:",
+    "host": "VMfailValid, VM-instruction error 8:",
+    "guest": "VM entry failed: exit reason 0x80000021",
+    "msr": "VM entry failed: exit reason 0x80000022",
+}
+
+
+@in_guest([*WITH_KVM, PENRYN], "with_stranger\n" + "\n".join(
+    f"attempt step04_launch spoil={value}" for value in SPOILED) + "\nrmmod stranger")
+def test_spoiled_entries_fail_as_asked(case: Case) -> None:
+    seen = attempts(case.output)
+    assert len(seen) == len(SPOILED), case.output
+    for attempt, (value, words) in zip(seen, SPOILED.items()):
+        texts = [text for _, text in attempt.lines]
+        assert attempt.status == 0, (value, attempt, case)
+        assert not attempt.changed, (value, attempt, case)
+        named = [text for text in texts for other in SPOILED.values() if other in text]
+        assert len(named) == 1 and words in named[0], (value, texts, case)
+    assert not case.trouble and not case.left, case
+
+
+# ---- VMX taken away while a guest runs --------------------------------------------------------
+
+@in_guest(TWO, """
+    with_stranger
+    load step05_exits limit_ms=60000 || fail "step05: $?"
+    taskset 2 $X/probe write $X/endless /sys/kernel/debug/step05_exits/guest & guest=$!
+    sleep 0.3; hold 1
+    wait $guest; echo "guest $?"
+    hold -1
+    probe write $X/exit /sys/kernel/debug/step05_exits/guest; echo "again $?"
+    unload step05_exits; rmmod stranger""")
+def test_vmx_is_taken_from_a_guest_of_step05(case: Case) -> None:
+    assert f"guest {errno.EBUSY}" in case.output and "again 0" in case.output, case.output
+    assert "CR4.VMXE" in case.log and not case.trouble, case
+
+
+@in_guest(TWO, """
+    with_stranger
+    load step06_vmxoff || fail "step06: $?"
+    hold 1; sleep 0.3
+    cat /sys/kernel/debug/step06_vmxoff/cpus; sleep 0.2; echo; cat /sys/kernel/debug/step06_vmxoff/cpus
+    cr4
+    hold -1; unload step06_vmxoff; rmmod stranger""")
+def test_vmx_is_taken_from_a_guest_of_step06(case: Case) -> None:
+    first, second = (dict(re.findall(r"^(\d)  (\w+  \d+)", part, re.MULTILINE))
+                     for part in case.output.split("\n\n"))
+    assert first["0"].startswith("running") and first["0"] != second["0"], case.output
+    assert first["1"].startswith("ended") and first["1"] == second["1"], case.output
+    assert len(re.findall(r"CR4\.VMXE", case.log)) == 1, case
+    assert "VMXOFF faults on every logical processor (2)" in case.log and not case.trouble, case
