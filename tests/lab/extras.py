@@ -110,9 +110,9 @@ without_kvm() {
 }
 # in_vm COMMAND …: the command while a virtual machine of KVM exists
 in_vm() {
-  $X/probe kvm 600 >/tmp/vm & vm=$!
-  for i in 1 2 3 4 5 6 7 8 9 10; do grep -q running /tmp/vm && break; sleep 0.5; done
-  grep -q running /tmp/vm || fail "KVM runs no virtual machine: $(cat /tmp/vm)"
+  $X/probe kvm 600 >/run/vm & vm=$!
+  for i in 1 2 3 4 5 6 7 8 9 10; do grep -q running /run/vm && break; sleep 0.5; done
+  grep -q running /run/vm || fail "KVM runs no virtual machine: $(cat /run/vm)"
   "$@"
   kill $vm; wait $vm
 }
@@ -134,7 +134,8 @@ attempt() {
   [ "$(cr4)" = "$after" ] || after="$after, then $(cr4)"
   echo "@try $step $status $listed $(($free - $(pages))) $cr4"
   [ "$after" = "$cr4" ] || echo "@cr4 $after"
-  dmesg -r | sed "1,/@@TRY $CASE\.$$\.$number\$/d" | sed -n "s/^\(<[0-9]*>\)\[[^]]*\] $step: /@log \1 /p"
+  dmesg -r | sed "1,/@@TRY $CASE\.$$\.$number\$/d" |
+    sed -n "s/^\(<[0-9]*>\)\[[^]]*\] $step: /@log \1 /p"
 }
 each_step() { for each in $STEPS; do attempt $each; done; }
 """
