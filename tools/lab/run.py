@@ -154,7 +154,7 @@ def title(folder: Path) -> str:
     if readme.exists():
         for line in readme.read_text(encoding="utf-8").splitlines():
             if line.startswith("# "):
-                return f"{folder.name}: {line[2:].strip()}"
+                return f"{folder.name}: {re.sub(r'^Step [0-9]+: ', '', line[2:].strip())}"
     return folder.name
 
 
