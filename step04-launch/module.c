@@ -42,6 +42,10 @@ static const struct kernel_param_ops spoil_operations = {
 module_param_cb(spoil, &spoil_operations, NULL, 0400);
 MODULE_PARM_DESC(spoil, "make this VM entry fail: none, control, host, guest or msr");
 
+bool check;
+module_param(check, bool, 0400);
+MODULE_PARM_DESC(check, "examine the VMCS before VMLAUNCH, and refuse with the findings (default off)");
+
 static int __init module_start(void)
 {
 	return step_start();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "doctor.hpp"
 #include "guest_memory.hpp"
 #include "guest_registers.h"
 #include "guest_state.hpp"
@@ -32,6 +33,23 @@ struct Launch {
     GuestMemory memory;
     GuestRegisters registers{};
     Page msr_list;
+    Doctor doctor;
+
+    /// Examines the VMCS that the doctor saw, and logs what is wrong with it. The list of MSRs to
+    /// load lies in memory, which the doctor is shown, as far as this page goes.
+    bool is_sound() {
+        const PhysicalMemory memory{
+            [](const void *context, std::uint64_t address, std::uint64_t &value) {
+                const Page &page = *static_cast<const Page *>(context);
+                const std::uint64_t offset = address - page.physical().value;
+                if (offset >= page_size)
+                    return false;
+                value = page.entries()[offset / sizeof value];
+                return true;
+            },
+            &msr_list};
+        return doctor.tell(machine.vmx, memory);
+    }
 };
 
 /// What is known of the VM exit that ended the launch.
@@ -62,10 +80,16 @@ Failure launch(Launch &step, FirstExit &first) {
         make_mistake(vmcs, spoil, step.msr_list);
         if (vmcs.failure())
             return;
+        if (check && !step.doctor.has_looked()) {
+            step.doctor.look(vmcs); // and think about it outside, before the next scope enters
+            return;
+        }
 
         step.registers = {};
-        if (!enter_guest(vmcs, step.registers, false, first.reason))
+        if (!enter_guest(vmcs, step.registers, false, first.reason)) {
+            step.doctor.look(vmcs);
             return;
+        }
         const auto event =
             InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
         first.qualification = vmcs.read(FieldNatural::exit_qualification);
@@ -79,8 +103,10 @@ Failure launch(Launch &step, FirstExit &first) {
 // [launch]
 
 /// With `spoil`: the failure that was asked for is this step's success.
-int tell_failure(const Spoil &asked, const Failure &failure) {
+int tell_failure(Launch &step, const Spoil &asked, const Failure &failure) {
     vtx_log("spoiled on purpose: %s", asked.mistake);
+    if (failure)
+        step.is_sound();
     const int error = failure.tell();
     if (!asked.matches(failure)) {
         vtx_log_error("that is not the failure that spoil= asked for");
@@ -88,6 +114,13 @@ int tell_failure(const Spoil &asked, const Failure &failure) {
     }
     vtx_log("the VM entry failed in just the way it should, and the machine goes on");
     return 0;
+}
+
+/// A failure that nobody asked for: the doctor's findings, and then the processor's word.
+int tell_unwanted_failure(Launch &step, const Failure &failure) {
+    if (step.doctor.has_looked())
+        step.is_sound();
+    return failure.tell();
 }
 
 int tell_exit(const Launch &step, const FirstExit &first) {
@@ -124,19 +157,29 @@ int step_start() {
         static_cast<std::size_t>(first_guest_end - first_guest),
         static_cast<ull>(step->memory.cr3().value));
 
-    // An interrupt for the host ends a scope too. Then the guest begins anew in the next one.
     FirstExit first;
     Failure failure;
-    do {
+    if (check) {
+        failure = launch(*step, first);
+        if (!failure && !step->is_sound()) {
+            vtx_log_error("not entered: the VMCS breaks the rules above (parameter check)");
+            return -VTX_EIO;
+        }
+    }
+
+    // An interrupt for the host ends a scope too. Then the guest begins anew in the next one.
+    while (!failure) {
         failure = launch(*step, first);
         vtx_give_way();
-    } while (!failure && first.is_the_hosts());
+        if (!first.is_the_hosts())
+            break;
+    }
 
     int error = 0;
     if (spoil != SPOIL_NONE)
-        error = tell_failure(spoils[spoil], failure);
+        error = tell_failure(*step, spoils[spoil], failure);
     else
-        error = failure ? failure.tell() : tell_exit(*step, first);
+        error = failure ? tell_unwanted_failure(*step, failure) : tell_exit(*step, first);
     if (error == 0)
         vtx_log_fault_points();
     return error;

@@ -18,6 +18,9 @@ enum spoil_kind {
 /** The parameter `spoil`, set by module.c before step_start(). */
 extern enum spoil_kind spoil;
 
+/** The parameter `check`: examine the VMCS before the entry, and do not enter if it is unsound. */
+extern bool check;
+
 /** Does the step's work when the module is loaded. Returns 0, or a negative errno: then the
  *  module is not loaded and nothing is changed. Called once, in process context. */
 int step_start(void);

@@ -61,6 +61,9 @@ public:
     CurrentVmcs(const CurrentVmcs &) = delete;
     CurrentVmcs &operator=(const CurrentVmcs &) = delete;
 
+    /// Where its page is.
+    PhysicalAddress physical() const { return region_; }
+
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
     template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
         std::uint64_t value;

@@ -27,13 +27,17 @@ struct GuestView {
     std::uint64_t cr4_shadow; ///< and as the guest reads it: it knows nothing of VMX.
 
     /// The values for this processor, whose fixed bits are the same for guests as for the host.
+    /// The x87 and SSE registers hold what belongs to the host's task, so each instruction that
+    /// touches them faults: CR0.TS does that, but needs CR0.MP for WAIT and CR4.OSFXSR for SSE.
     /// CR4.MCE is the host's: with it off, a machine check would shut the processor down.
     static GuestView make(const VmxCapabilities &vmx) {
-        const std::uint64_t cr0 = Cr0::pe | Cr0::et | Cr0::ne | Cr0::wp | Cr0::ts | Cr0::pg;
-        const std::uint64_t cr4 = Cr4::pae | (read_cr4() & Cr4::mce);
+        const std::uint64_t cr0 =
+            Cr0::pe | Cr0::mp | Cr0::et | Cr0::ne | Cr0::wp | Cr0::ts | Cr0::pg;
+        const std::uint64_t cr4_shadow = Cr4::pae | Cr4::osfxsr;
+        const std::uint64_t cr4 = cr4_shadow | (read_cr4() & Cr4::mce);
         return {
             (cr0 | vmx.cr0_fixed0) & vmx.cr0_fixed1, (cr4 | vmx.cr4_fixed0) & vmx.cr4_fixed1,
-            Cr4::pae};
+            cr4_shadow};
     }
 };
 

@@ -38,6 +38,10 @@ MODULE_PARM_DESC(limit_ms, "milliseconds that a guest may run (default 2000)");
 module_param(trace, bool, 0600);
 MODULE_PARM_DESC(trace, "record every VM exit in full, not only its count (default on)");
 
+bool check;
+module_param(check, bool, 0400);
+MODULE_PARM_DESC(check, "examine a guest's VMCS before its first entry, and refuse with the findings (default off)");
+
 static int __init module_start(void)
 {
 	return step_start();

@@ -47,9 +47,14 @@ template <typename Record>
 run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record) {
     const Failure failure = in_scope(machine, [&](Scope scope) {
         CurrentVmcs &vmcs = scope.vmcs;
-        if (!guest.begun)
+        if (!guest.begun) {
             write_vmcs(vmcs, machine, guest);
-        guest.begun = true;
+            guest.begun = true;
+            if (guest.check) {
+                guest.doctor.look(vmcs);
+                return; // the verdict comes outside; the next scope enters
+            }
+        }
         write_cr2(guest.cr2);
         write_msr(Msr::kernel_gs_base, guest.kernel_gs_base);
 
@@ -67,6 +72,8 @@ run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record
             entered = enter_guest(vmcs, guest.registers, true, reason);
         }
 
+        if (vmcs.failure())
+            guest.doctor.look(vmcs);
         guest.cr2 = read_cr2();
         guest.kernel_gs_base = read_msr(Msr::kernel_gs_base);
         guest.rip = vmcs.read(FieldNatural::guest_rip);
@@ -77,8 +84,20 @@ run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record
     if (failure) {
         guest.failure = failure;
         guest.end(Ending::failure);
+    } else if (guest.check) {
+        guest.check = false;
+        if (!guest.doctor.tell(machine.vmx))
+            guest.end(Ending::refused);
     }
 }
 // [loop]
+
+/// Says how a guest ended; if a VM entry failed, first which rules its VMCS breaks. Returns as
+/// Guest::tell_ending().
+inline int tell_end(const Machine &machine, Guest &guest) {
+    if (guest.ending == Ending::failure && guest.doctor.has_looked())
+        guest.doctor.tell(machine.vmx);
+    return guest.tell_ending();
+}
 
 } // namespace vtx

@@ -57,7 +57,7 @@ int run_guest(Step &step, Guest &guest, RunCounts &counts) {
     vtx_lock();
     step.running.swap(step.finished);
     vtx_unlock();
-    return guest.tell_ending();
+    return tell_end(step.machine, guest);
 }
 // [run]
 
@@ -69,6 +69,7 @@ int run_program(Step &step, const std::byte *program, std::size_t size, RunCount
         return -VTX_ENOMEM;
     }
     guest->memory.load(program, size);
+    guest->check = check;
     return run_guest(step, *guest, counts);
 }
 

@@ -12,6 +12,9 @@ extern unsigned int limit_ms;
 /** The parameter `trace`: whether single exits are recorded, or only counted. */
 extern bool trace;
 
+/** The parameter `check`: examine a guest's VMCS before it is entered for the first time. */
+extern bool check;
+
 /** Does the step's work when the module is loaded. Returns 0, or a negative errno: then the
  *  module is not loaded and nothing is changed. Called once, in process context. */
 int step_start(void);

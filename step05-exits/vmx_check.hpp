@@ -41,9 +41,10 @@ inline VmxCheck check_vmx() {
     check.vmx = (ecx & (1u << 5)) != 0;
     check.hypervisor = (ecx & (1u << 31)) != 0;
 
-    // The register exists only where the feature does: RDMSR would fault on other CPUs.
+    // The register exists only where the feature does: RDMSR would fault on other CPUs. (And a
+    // hypervisor below us may have forgotten it: then it counts as "not allowed".)
     if (check.vmx)
-        check.feature_control = read_msr(Msr::feature_control);
+        check.feature_control = read_msr_safe(Msr::feature_control).value_or(0);
     return check;
 }
 

@@ -45,7 +45,7 @@ struct CpuGuest {
     void run() {
         run_scope(machine, guest, counts, [&](CurrentVmcs &, ExitReason) { exits++; });
         if (guest.ending != Ending::none && !told) {
-            error = guest.tell_ending();
+            error = tell_end(machine, guest);
             told = true;
         }
         vtx_give_way();

@@ -12,6 +12,7 @@
 #include "x86/control_registers.hpp"
 #include "x86/exceptions.hpp"
 #include "x86/general_registers.hpp"
+#include "x86/segments.hpp"
 
 namespace vtx {
 
@@ -53,9 +54,12 @@ struct Exit {
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{resuming-guest-software-after-handling-an-exception}
     [[gnu::always_inline]] Action skip_instruction() const {
-        vmcs.write(
-            FieldNatural::guest_rip,
-            vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length));
+        std::uint64_t next =
+            vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length);
+        // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB.
+        if (next >> 32 != 0 && !in_64_bit_mode()) [[unlikely]]
+            next = static_cast<std::uint32_t>(next);
+        vmcs.write(FieldNatural::guest_rip, next);
         clear_shadow();
         return Action::resume;
     }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "doctor.hpp"
 #include "guest_memory.hpp"
 #include "guest_registers.h"
 #include "vmx/exit_reasons.hpp"
@@ -48,6 +49,7 @@ enum class Ending : std::uint8_t {
     task_switch,   ///< A hardware task switch, likewise.
     unexpected,    ///< A VM exit that we have no answer to.
     failure,       ///< A VMX instruction or a VM entry failed.
+    refused,       ///< Its VMCS was examined, and breaks a rule of VM entry.
     time_limit,    ///< It ran longer than it was allowed to.
     interrupted,   ///< The task that runs it got a signal.
 };
@@ -60,7 +62,9 @@ struct Guest {
 
     std::uint64_t cr2 = 0;            ///< Guest registers that the VMCS does not hold,
     std::uint64_t kernel_gs_base = 0; ///< kept here between scopes.
+    bool check = false;               ///< Examine its VMCS before the first entry.
     bool begun = false;               ///< Its VMCS has been written.
+    Doctor doctor{};
 
     Ending ending = Ending::none;
     Failure failure{};         ///< With Ending::failure.
@@ -150,6 +154,10 @@ inline int Guest::tell_ending() const {
         return -VTX_EIO;
     case Ending::failure:
         return failure.tell();
+    case Ending::refused:
+        vtx_log_error(
+            "the guest was not entered: its VMCS breaks the rules above (parameter check)");
+        return -VTX_EIO;
     case Ending::time_limit:
         vtx_log_error(
             "the guest was stopped at RIP %#llx: its time was over (parameter limit_ms)", at);

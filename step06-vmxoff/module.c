@@ -10,6 +10,10 @@ int dying_cpu = -1;
 module_param(dying_cpu, int, 0400);
 MODULE_PARM_DESC(dying_cpu, "the CPU whose guest dies after 100 hypercalls (default -1: none)");
 
+bool check;
+module_param(check, bool, 0400);
+MODULE_PARM_DESC(check, "examine a guest's VMCS before its first entry, and refuse with the findings (default off)");
+
 static int __init module_start(void)
 {
 	return step_start();

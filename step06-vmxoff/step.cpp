@@ -37,6 +37,7 @@ struct Step {
         const bool dies = dying_cpu >= 0 && cpu == static_cast<unsigned>(dying_cpu);
         const int error = dies ? guest->prepare(dying_guest, dying_guest_end)
                                : guest->prepare(counting_guest, counting_guest_end);
+        guest->guest.check = check;
         if (error == 0)
             guests[cpu].swap(guest);
         return error;

@@ -10,6 +10,8 @@
 #include "vmx/failure.hpp"
 #include "vmx/instructions.hpp"
 #include "x86/control_registers.hpp"
+#include "x86/cpuid.hpp"
+#include "x86/msr.hpp"
 
 namespace vtx {
 
@@ -46,6 +48,10 @@ public:
     VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx) : cr4_before_(read_cr4()) {
         if ((cr4_before_ & Cr4::vmxe) != 0) {
             failure_ = Failure::vmx_in_use();
+            return;
+        }
+        if (is_traced()) {
+            failure_ = Failure::tracing();
             return;
         }
         // The processor demands some bits of CR0 and CR4 to be 1 and some to be 0. A running
@@ -87,6 +93,15 @@ public:
     const Failure &failure() const { return failure_; }
 
 private:
+    /// True if Intel Processor Trace is running. On some processors VMXON would stop it behind the
+    /// back of whoever started it; Bochs has none, so this was never seen to be true.
+    static bool is_traced() {
+        static constexpr std::uint32_t processor_trace = 1u << 25; // CPUID.7.0:EBX
+        static constexpr std::uint64_t trace_en = 1;               // IA32_RTIT_CTL
+        return cpuid(0).eax >= 7 && (cpuid(7).ebx & processor_trace) != 0 &&
+               (read_msr_safe(Msr::rtit_ctl).value_or(0) & trace_en) != 0;
+    }
+
     std::uint64_t cr4_before_;
     Failure failure_;
     bool entered_ = false;

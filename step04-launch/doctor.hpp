@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// The doctor: which of some 150 rules does a VMCS break? The processor says only that there is
+/// one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "vmcs.hpp"
+#include "vmx/capabilities.hpp"
+#include "vmx/entry_checks/entry_checks.hpp"
+#include "vmx/entry_checks/log.hpp"
+#include "vmx/instructions.hpp"
+#include "vmx/snapshot.hpp"
+#include "x86/cpuid.hpp"
+
+namespace vtx {
+
+/// Looks at a VMCS inside a scope, and thinks about it outside of one, where there is time and
+/// printing is allowed. Four kilobytes: not for a kernel stack.
+class Doctor {
+public:
+    // [look]
+    /// Reads every field of the current VMCS. In the scope, before a VM entry or after one that
+    /// failed: a failed entry changes no field that the rules ask for.
+    void look(CurrentVmcs &vmcs) {
+        current_ = vmcs.physical();
+        snapshot_.fill([](std::uint32_t encoding) -> std::optional<std::uint64_t> {
+            std::uint64_t value = 0;
+            if (!vmread(encoding, value).ok())
+                return std::nullopt;
+            return value;
+        });
+        has_looked_ = true;
+    }
+    // [look]
+
+    /// True if look() was called.
+    bool has_looked() const { return has_looked_; }
+
+    /// Examines what was seen and logs each rule that is broken, with the field, its value and the
+    /// place in the SDM. Returns true if none is. Rules that look into memory which `memory` does
+    /// not give stay undecided. Not inside a scope: it prints.
+    bool tell(const VmxCapabilities &vmx, const PhysicalMemory &memory = {}) {
+        EntrySituation situation;
+        situation.current_vmcs = current_.value;
+        situation.memory = memory;
+        entry_checks::examine(
+            snapshot_,
+            describe_processor(
+                vmx,
+                [](std::uint32_t leaf, std::uint32_t subleaf) { return cpuid(leaf, subleaf); }),
+            situation, verdict_);
+        entry_checks::log_verdict(verdict_);
+        return verdict_.sound();
+    }
+
+private:
+    bool has_looked_ = false;
+    PhysicalAddress current_{};
+    VmcsSnapshot snapshot_{};
+    entry_checks::Verdict verdict_{};
+};
+
+} // namespace vtx
