@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import bochs, common, image, steps, test as lab_test, watch
+from lab import bochs, clean, common, image, steps, test as lab_test, watch
 from lab.common import LabError, UsageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -210,6 +210,38 @@ def test_copy_refuses_to_overwrite(tree: Path) -> None:
     (tree / "mine").mkdir()
     with pytest.raises(UsageError, match="exists already"):
         steps.copy(tree / "step01-one", tree / "mine")
+
+
+# --- cleaning ---------------------------------------------------------------------------------
+
+@pytest.fixture
+def built(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The two steps after make, with something in build/."""
+    monkeypatch.setattr(clean, "ROOT", tree)
+    monkeypatch.setattr(clean, "BUILD", tree / "build")
+    for name in ("step01-one/step01_one.ko", "step01-one/.step.o.cmd", "step01-one/Module.symvers",
+                 "build/kbuild/x", "build/cache/kernel", "compile_commands.json"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("x")
+    return tree
+
+
+def test_clean_removes_products_and_keeps_sources(built: Path) -> None:
+    assert clean.run(everything=False) == 0
+    left = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+    assert left == {"build/cache/kernel"} | {f"{step}/{name}" for step in ("step01-one", "step02-two")
+                                             for name in ("Makefile", "same.hpp", "other.hpp",
+                                                          "README.md")}
+    assert clean.run(everything=True) == 0
+    assert not (built / "build" / "cache").exists()
+
+
+def test_clean_waits_for_a_lab_that_runs(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (built / "build" / "lab" / "run-20250101-000000-1").mkdir(parents=True)
+    monkeypatch.setattr(clean, "_command", lambda pid: b"python3./labrun")
+    with pytest.raises(UsageError, match="still running"):
+        clean.run(everything=False)
+    assert (built / "build" / "kbuild" / "x").exists()
 
 
 # --- expected logs ----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def run() -> int:
     ui.say()
     ui.say("./lab run: " + ("ready." if ready else "will first do what is said above."))
     if hindrances:
-        ui.say("insmod on this machine: step 00 at most, for " + "; ".join(hindrances) + ".")
+        ui.say("insmod on this machine: in the way: " + "; ".join(hindrances) + ".")
     else:
         ui.say("insmod on this machine: VMX is there. Only on a machine that you can afford to see"
                " freeze: save your work first.")
