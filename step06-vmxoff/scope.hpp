@@ -13,6 +13,7 @@
 #include "vmcs_controls.hpp"
 #include "vmx/capabilities.hpp"
 #include "vmx_operation.hpp"
+#include "x86/control_registers.hpp"
 
 namespace vtx {
 
@@ -30,6 +31,12 @@ struct Machine {
         if (!capabilities) {
             vtx_log_error("this CPU has VMX, but its capability MSRs cannot be read: its "
                           "hypervisor passes VMX on only in part");
+            return -VTX_EOPNOTSUPP;
+        }
+        // An NMI is passed on to Linux by INT 2, which FRED would deliver as something else.
+        if ((read_cr4() & Cr4::fred) != 0) {
+            vtx_log_error(
+                "this kernel uses FRED, which this step does not know: boot with fred=off");
             return -VTX_EOPNOTSUPP;
         }
         vmx = *capabilities;
