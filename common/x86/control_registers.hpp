@@ -93,35 +93,35 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
 
 /// CR0 as it is now.
 [[gnu::always_inline]] inline std::uint64_t read_cr0() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%cr0, %0" : "=r"(value));
     return value;
 }
 
 /// CR2: the linear address of the last page fault.
 [[gnu::always_inline]] inline std::uint64_t read_cr2() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%cr2, %0" : "=r"(value));
     return value;
 }
 
 /// CR3 as it is now, PCID and LAM bits included.
 [[gnu::always_inline]] inline std::uint64_t read_cr3() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%cr3, %0" : "=r"(value));
     return value;
 }
 
 /// CR4 as it is in the register, not as Linux's shadow copy remembers it.
 [[gnu::always_inline]] inline std::uint64_t read_cr4() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%cr4, %0" : "=r"(value));
     return value;
 }
 
 /// CR8: the task-priority class, bits 7:4 of the local APIC's TPR.
 [[gnu::always_inline]] inline std::uint64_t read_cr8() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%cr8, %0" : "=r"(value));
     return value;
 }
@@ -150,7 +150,7 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
 /// DR`number`, for number 0, 1, 2, 3, 6 or 7. Any other number is refused by the compiler.
 template <unsigned number> [[gnu::always_inline]] inline std::uint64_t read_dr() {
     static_assert(number <= 3 || number == 6 || number == 7, "DR4 and DR5 are other names");
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("mov %%dr%c1, %0" : "=r"(value) : "i"(number));
     return value;
 }
@@ -164,15 +164,15 @@ template <unsigned number> [[gnu::always_inline]] inline void write_dr(std::uint
 /// XCR0. Precondition: CR4.OSXSAVE is 1, or \#UD.
 /// \sdm{extended-control-registers-including-xcr0}
 [[gnu::always_inline]] inline std::uint64_t read_xcr0() {
-    std::uint32_t low;
-    std::uint32_t high;
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
     asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0u));
     return (std::uint64_t{high} << 32) | low;
 }
 
 /// RFLAGS as it is now.
 [[gnu::always_inline]] inline std::uint64_t read_rflags() {
-    std::uint64_t value;
+    std::uint64_t value = 0;
     asm volatile("pushfq\n\tpop %0" : "=r"(value) : : "memory");
     return value;
 }

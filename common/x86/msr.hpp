@@ -58,8 +58,8 @@ struct DebugCtl {
 /// Executes RDMSR. Precondition: the MSR exists and may be read, or \#GP.
 /// \sdm{reading-and-writing-model-specific-registers}
 [[gnu::always_inline]] inline std::uint64_t read_msr(Msr msr) {
-    std::uint32_t low;
-    std::uint32_t high;
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
     asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(static_cast<std::uint32_t>(msr)));
     return (std::uint64_t{high} << 32) | low;
 }
