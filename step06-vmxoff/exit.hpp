@@ -101,6 +101,10 @@ struct Exit {
     // [raise]
 
 private:
+    bool in_64_bit_mode() const {
+        return AccessRights{vmcs.read(Field32::guest_cs_access_rights)}.is_long_mode();
+    }
+
     void clear_shadow() const {
         static constexpr std::uint32_t sti_or_mov_ss = 3;
         const std::uint32_t blocked = vmcs.read(Field32::guest_interruptibility);

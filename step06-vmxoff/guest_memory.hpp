@@ -54,11 +54,11 @@ public:
         return ram_[offset / page_size].bytes()[offset % page_size];
     }
 
-    /// Fills the RAM with zeroes and copies a program to its beginning. `size` is at most
-    /// end - begin bytes.
+    /// Copies a program to the beginning of the RAM; what lies behind it stays zero, as the pages
+    /// came. `size` is at most end - begin bytes. Called once, before the guest runs.
     void load(const std::byte *program, std::size_t size) {
-        for (std::uint64_t i = 0; i < end - begin; i++)
-            byte_at(begin + i) = i < size ? program[i] : std::byte{0};
+        for (std::uint64_t i = 0; i < size; i++)
+            byte_at(begin + i) = program[i];
     }
 
 private:
