@@ -3,6 +3,7 @@
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/string.h>
 
 #include "kernel.h"
 #include "step.h"
@@ -15,8 +16,9 @@ static int set_limit(const char *value, const struct kernel_param *parameter)
 	unsigned int milliseconds;
 
 	if (kstrtouint(value, 0, &milliseconds) || milliseconds == 0) {
-		vtx_log_error("limit_ms=%s is not possible: give the milliseconds that a guest may run, 1 or more",
-			      value);
+		/* Written by echo, the value ends in a newline. */
+		vtx_log_error("limit_ms=%.*s is not possible: give the milliseconds that a guest may run, 1 or more",
+			      (int)strcspn(value, "\n"), value);
 		return -EINVAL;
 	}
 	limit_ms = milliseconds;

@@ -87,25 +87,33 @@ inline void Output::log(bool all) {
     static constexpr std::size_t longest = 160;
     char line[longest + 5];
     std::size_t length = 0, taken = logged_;
+    const auto flush = [&](std::size_t next) {
+        line[length] = '\0';
+        vtx_log("guest: %s", line);
+        vtx_give_way(); // there may be 16384 lines, and a console is slow
+        length = 0;
+        taken = next;
+    };
 
     for (std::size_t i = logged_; i < size_; i++) {
         const char c = static_cast<char>(bytes_[i]);
+        if (c == '\n') {
+            flush(i + 1);
+            continue;
+        }
+        if (length >= longest)
+            flush(i);
         if (c >= ' ' && c <= '~') {
             line[length++] = c;
-        } else if (c != '\n') {
+        } else {
             line[length++] = '\\';
             line[length++] = 'x';
             line[length++] = digits[static_cast<unsigned char>(c) >> 4];
             line[length++] = digits[static_cast<unsigned char>(c) & 15];
         }
-        const bool last = all && i + 1 == size_;
-        if (c == '\n' || length >= longest || last) {
-            line[length] = '\0';
-            vtx_log("guest: %s", line);
-            length = 0;
-            taken = i + 1;
-        }
     }
+    if (all && length > 0)
+        flush(size_);
     logged_ = taken;
 }
 
