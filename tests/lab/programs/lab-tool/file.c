@@ -4,6 +4,8 @@
  *
  * Checks the contract of the files `guest` and `exits`, one line "ok NAME" or "not ok NAME: WHY"
  * for each clause.
+ *
+ * long-file: one short function for each group of clauses.
  */
 #define _GNU_SOURCE
 #include "tool.h"

@@ -9,6 +9,8 @@
  * "snapshot" shows must be equal before and after each of it.
  *
  * One line "ok NAME" or "not ok NAME: WHY" for each check.
+ *
+ * long-file: one short function for each state that a program can be in.
  */
 #define _GNU_SOURCE
 #include "tool.h"

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the lab's tests build on the host: guest programs, C programs and a kernel module.
+
+Everything goes to build/tests/, is built again only when a source is newer, and is built once even
+if several test runs want it at the same time.
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Callable, Iterable
+
+from lab import kernels
+from lab.common import BUILD, LabError, locked, shown
+
+HERE = Path(__file__).resolve().parent
+OUTPUT = BUILD / "tests"
+
+#: A guest lies at 0x1000, whatever came before it in the file: so each section starts there.
+LOAD_ADDRESS = 0x1000
+
+
+def guest_names(source: Path) -> list[str]:
+    """The guests that a file in guests/ defines, in its order."""
+    text = source.read_text(encoding="utf-8")
+    return re.findall(r"^guest(?:_\w+)? (\w+)\b", text, re.MULTILINE)
+
+
+@cache
+def guests(*stems: str) -> dict[str, bytes]:
+    """The flat binaries of all guests in some files of guests/, by name, in order."""
+    programs: dict[str, bytes] = {}
+    for stem in stems:
+        source = HERE / "guests" / f"{stem}.S"
+        for name, program in _assembled(source).items():
+            assert name not in programs, f"two guests are called {name}"
+            programs[name] = program
+    return programs
+
+
+def _assembled(source: Path) -> dict[str, bytes]:
+    """Assembles one file and cuts it into its guests."""
+    names = guest_names(source)
+    folder = OUTPUT / "guests" / source.stem
+
+    def binary(name: str) -> Path:
+        return folder / f"{name}.bin"
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f".guest.{name} {LOAD_ADDRESS:#x} : {{ *(.guest.{name}) }}" for name in names]
+        script = "\n".join(["SECTIONS {", *lines, "}", ""])
+        (folder / "script.ld").write_text(script, encoding="ascii")
+        linked = folder / "linked.elf"
+        _do("gcc", "-c", "-Wa,--fatal-warnings", "-o", folder / "guests.o", source)
+        _do("ld", "-nostdlib", "--no-check-sections", "--no-warn-rwx-segments", "-e", "0",
+            "-T", folder / "script.ld", "-o", linked, folder / "guests.o")
+        for name in names:
+            _do("objcopy", "-O", "binary", "-j", f".guest.{name}", linked, binary(name))
+
+    _build_if_older(folder, [source, HERE / "guests" / "guest.h"], build)
+    return {name: binary(name).read_bytes() for name in names}
+
+
+@cache
+def lab_tool() -> Path:
+    """The program by which tests speak to the modules: programs/lab-tool/, one static binary."""
+    folder = OUTPUT / "programs"
+    sources = sorted((HERE / "programs" / "lab-tool").glob("*.c"))
+    headers = sorted((HERE / "programs" / "lab-tool").glob("*.h"))
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("gcc", "-static", "-O2", "-s", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o",
+            folder / "lab-tool", *sources)
+
+    _build_if_older(folder, sources + headers, build)
+    return folder / "lab-tool"
+
+
+@cache
+def program_32() -> Path:
+    """The 32-bit program (programs/witness32.S), which needs no library."""
+    folder = OUTPUT / "programs32"
+    source = HERE / "programs" / "witness32.S"
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("gcc", "-m32", "-c", "-o", folder / "witness32.o", source)
+        _do("ld", "-m", "elf_i386", "-s", "-o", folder / "witness32", folder / "witness32.o")
+
+    _build_if_older(folder, [source], build)
+    return folder / "witness32"
+
+
+@cache
+def kernel_module(name: str, kernel: str) -> Path:
+    """A module of modules/, built for a kernel of the lab, without debug information."""
+    source = HERE / "modules" / name
+    folder = OUTPUT / "modules" / kernel / name
+    files = sorted(path for path in source.iterdir() if path.is_file())
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            (folder / path.name).write_bytes(path.read_bytes())
+        _do("make", "-C", kernels.headers(kernel), f"M={folder}", "W=1", "modules")
+        _do("strip", "--strip-debug", folder / f"{name}.ko")
+
+    _build_if_older(folder, files, build)
+    return folder / f"{name}.ko"
+
+
+def _build_if_older(folder: Path, sources: Iterable[Path], build: Callable[[], None]) -> None:
+    """Builds unless the folder's stamp is newer than all sources (and than this file)."""
+    stamp = folder / ".stamp"
+    newest = max(path.stat().st_mtime for path in [*sources, Path(__file__)])
+    with locked(OUTPUT / "build.lock"):
+        if stamp.exists() and stamp.stat().st_mtime >= newest:
+            return
+        build()
+        stamp.touch()
+
+
+def _do(*words: str | Path) -> None:
+    """Runs a tool of the host, which must succeed."""
+    result = subprocess.run([str(word) for word in words], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, check=False)
+    if result.returncode != 0:
+        raise LabError(f"{words[0]} failed for {shown(Path(words[-1]))}: {result.stdout[-2000:]}")

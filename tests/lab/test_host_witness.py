@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host as a program sees it, and its registers, while guests run: nothing of it changes."""
+from __future__ import annotations
+
+import guest_runs
+from guest import Case, Guest, in_guest
+from test_guest_contract import GUESTS
+
+import host_builds
+
+#: Guests that touch what a VM exit does not give back: CR2, KERNEL_GS_BASE, descriptor tables, TR,
+#: LDTR, segments, debug registers, FPU instructions, and one that lives through several scopes.
+PROGRAMS = {
+    "registers": ("cr0", "cr2", "cr3", "cr8", "debug_registers"),
+    "msr": ("msr_bases",),
+    "instructions": ("x87", "sse", "avx", "do_nothing"),
+    "exceptions": ("faults", "page_faults", "double_fault", "single_step"),
+    "hostile": ("loop_endless", "loop_kernel_gs_base", "ltr_nonsense", "lldt_nonsense",
+                "segment_nonsense", "swapgs_games", "lgdt_nonsense", "user_mode",
+                "compatibility_mode", "syscall_with_handlers"),
+}
+ROUNDS = 72
+CHECKS = 31
+
+
+def witness(kernel: str) -> str:
+    """Runs the witness beside the module that shows a CPU's registers."""
+    paths = [f"/lab/guests/{stem}/{name}.bin" for stem, names in PROGRAMS.items() for name in names]
+    return f"""
+        insmod /lab/modules-{kernel}/snapshot.ko || fail 'insmod snapshot'
+        cat /sys/kernel/debug/snapshot/cpu0 > /run/loaded
+        load {guest_runs.MODULE} || fail 'insmod'
+        dmesg -n 5
+        lab-tool witness {ROUNDS} /lab/bin/witness32 {' '.join(paths)}
+        status=$?
+        dmesg -n 8
+        unload {guest_runs.MODULE}
+        cat /sys/kernel/debug/snapshot/cpu0 > /run/unloaded
+        grep -v '^CR[23] ' /run/loaded > /run/before
+        grep -v '^CR[23] ' /run/unloaded | diff /run/before - && echo 'same after unload'
+        cat /run/loaded
+        rmmod snapshot
+        exit $status"""
+
+
+def witness_files(kernel: str) -> dict[str, object]:
+    return {**guest_runs.files(*PROGRAMS), "lab/bin/witness32": host_builds.program_32(),
+            f"lab/modules-{kernel}/snapshot.ko": host_builds.kernel_module("snapshot", kernel)}
+
+
+def judge(case: Case) -> None:
+    lines = case.output.splitlines()
+    bad = [line for line in lines if line.startswith(("not ok", "difference", "lab-tool: "))]
+    assert not bad, f"{bad[:6]} {case}"
+    assert case.rc == 0, f"{case.output[-1500:]} {case}"
+    assert "same after unload" in lines, f"{case.output[-1500:]} {case}"
+    assert sum(line.startswith("ok ") for line in lines) == CHECKS, case.output
+    assert not case.trouble, f"{case.trouble[:3]} {case}"
+    for register in "CR0 CR3 CR4 CR8 DR7 GDTR.limit IDTR.limit LDTR TR IA32_LSTAR".split():
+        assert any(line.startswith(register + " ") for line in lines), register
+
+
+def on(guest: Guest):  # type: ignore[no-untyped-def]
+    """Marks a test that runs the witness in one machine."""
+    return in_guest(guest, lambda: witness(guest.kernel), name="host witness",
+                    files=lambda: witness_files(guest.kernel), seconds=200)
+
+
+@on(GUESTS[0])
+def test_host_is_unharmed(case: Case) -> None:
+    judge(case)
+
+
+@on(GUESTS[1])
+def test_host_is_unharmed_on_an_old_cpu(case: Case) -> None:
+    judge(case)
+
+
+@on(GUESTS[2])
+def test_host_is_unharmed_without_page_table_isolation(case: Case) -> None:
+    judge(case)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests that try to break out, to break something, or to hold on to the processor for ever.
+
+Hand-written ones (guests/hostile.S), and thousands of random ones, made in the emulated machine
+(programs/lab-tool/random.c). Every run must end within its limit with a verdict, and the host must
+be as it was.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+
+import guest_runs
+import pytest
+from guest import Case, Guest, in_guest
+from guest_runs import EIO, ETIME, runs
+from test_guest_contract import FILES, GUESTS, contract, run_of
+
+import host_builds
+from lab.common import BUILD
+
+LIMIT_MS = 50
+RANDOM_LIMIT_MS = 3
+#: Random guests a boot (a soak asks for more). Another seed makes others, the same the same.
+FACTOR = float(os.environ.get("VTX_RANDOM_FACTOR", "1"))
+RANDOM_GUESTS = {guest: round(count * FACTOR)
+                 for guest, count in zip(GUESTS, (10000, 10000, 1000))}
+SEED = int(os.environ.get("VTX_RANDOM_SEED", "20240607"))
+
+DIED = "died"      # EIO, after an exception or the like, with a sentence
+LATE = "late"      # ETIME
+WELL = "well"      # ended with status 0: what it tried did nothing
+SOMEHOW = "somehow"  # any of these; what exactly depends on the CPU
+
+#: How each hand-written guest ends, and what is said of it.
+NO_ENTRY = r"the guest ended: #{} at RIP 0x[0-9a-f]+.*, and no entry for it in the guest's IDT"
+GP, UD, PF, SS = (NO_ENTRY.format(name) for name in ("GP", "UD", "PF", "SS"))
+STOPPED = r"the guest was stopped at RIP 0x[0-9a-f]+: its time was over .*"
+TRIPLE = r"the guest ended: triple fault at RIP 0x[0-9a-f]+"
+ENDS: dict[str, tuple[str, str]] = {
+    **{name: (LATE, STOPPED) for name in """
+        loop_endless loop_interrupts_off loop_cli loop_sti_cli loop_pause
+        loop_pause_interrupts_off loop_cpuid loop_cpuid_interrupts_off loop_vmcall
+        loop_vmcall_unknown loop_in loop_wbinvd loop_popf_interrupts_off loop_mov_ss
+        loop_sti_shadow loop_rep_movsb loop_print_empty loop_print_full loop_faults loop_int3
+        loop_msr_faults loop_single_step loop_swapgs loop_kernel_gs_base recursion_on_ist
+        user_mode""".split()},
+    **{name: (WELL, "") for name in """
+        print_empty_lines gate_to_data gate_to_null gate_to_32_bit_code gate_of_no_type
+        gate_not_canonical ist_not_canonical ist_in_no_memory int_n_all self_modifying
+        lgdt_not_canonical ltr_nonsense lldt_nonsense segment_nonsense compatibility_mode
+        compatibility_mode_into compatibility_mode_wrap iret_nonsense iret_to_flags
+        nested_task_flag far_jumps
+        syscall_with_handlers sysenter_games swapgs_games reset_by_keyboard reset_by_cf9
+        print_wild_pointers prefetch_everything""".split()},
+    **{name: (DIED, GP) for name in """
+        jump_not_canonical return_not_canonical cr0_protection_off cr0_paging_off
+        cr3_to_own_tables cr4_vmxe cr4_pae_off cr8_mask_interrupts dr7_breakpoints dr0_breakpoint
+        efer_syscall lstar sysenter_eip apic_base_off microcode debugctl x2apic_self_ipi
+        user_mode_without_tables too_long_an_instruction""".split()},
+    **{name: (DIED, UD) for name in """
+        invalid_opcodes vmx_in_vmx vmlaunch_here rsm_here lock_prefix""".split()},
+    **{name: (DIED, PF) for name in """
+        stack_at_zero jump_to_zero jump_to_the_kernel self_erasing all_ones zeroes cache_lines
+        page_table_walk""".split()},
+    **{name: (DIED, TRIPLE) for name in """
+        recursion_on_the_stack recursion_of_page_faults stack_in_the_idt lgdt_nonsense
+        lidt_in_the_kernel lidt_in_the_kernel_int lidt_all_memory
+        user_mode_without_tss""".split()},
+    "stack_not_canonical": (DIED, SS),
+    "syscall_without_handlers": (DIED, f"{UD}|{PF}"),  # #PF: EFER.SCE is the host's (penryn)
+    "xcr0_avx": (DIED, f"{UD}|{GP}"),
+    "icebp": (DIED, NO_ENTRY.format("DB")),
+    "rep_outsl_flood": (DIED, r"the guest ended: INS or OUTS at .*"),
+    "print_the_kernel": (DIED, r"the guest ended with status 0xfffffffffffffff2"),
+    "stack_in_the_code": (SOMEHOW, ""),
+    "call_recursive": (SOMEHOW, ""),
+    "sysret_games": (SOMEHOW, ""),
+    "survivor": (SOMEHOW, ""),
+}
+
+#: Every basic exit reason that a guest can cause with the controls of step 05: exceptions,
+#: external interrupts, CPUID, HLT, INVD, INVLPG, RDPMC, VMCALL, the VMX instructions, CR and DR
+#: accesses, I/O, RDMSR, WRMSR, MWAIT, MONITOR, PAUSE, WBINVD.
+REASONS = {0, 1, 10, 12, 13, 14, 15, *range(18, 33), 36, 39, 40, 54}
+#: INVEPT, the preemption timer and INVVPID, where the CPU has them.
+REASONS_WITHOUT_PENRYN = {50, 52, 53}
+
+#: Nothing that a guest does may lead to one of these.
+NEVER_SAID = re.compile(r"failed|which nothing here handles|machine check|hypervisor holds|faulted"
+                        r"|no memory|signal")
+
+seen: dict[str, Counter[int]] = {}
+
+
+def hostile_script() -> str:
+    """The guests one after the other. What they print stays off the slow console."""
+    return (f"dmesg -n 5\n{guest_runs.script(LIMIT_MS, 'hostile')}\n"
+            "dmesg -n 8")
+
+
+hostile = in_guest(GUESTS, hostile_script, name="hostile guests",
+                   files=lambda: guest_runs.files("hostile"), seconds=120)
+
+
+def random_script(count: int) -> str:
+    """Random guests, beside the snapshot module."""
+    paths = [f"/lab/guests/{stem}/{name}.bin" for stem in (*FILES, "hostile")
+             for name in host_builds.guests(stem)]
+    return f"""
+        insmod /lab/modules-{{kernel}}/snapshot.ko || fail 'insmod snapshot'
+        load {guest_runs.MODULE} || fail 'insmod'
+        dmesg -n 1
+        lab-tool random {SEED} {count} {RANDOM_LIMIT_MS} /lab/guests/hostile/survivor.bin \\
+            {' '.join(paths)}
+        status=$?
+        dmesg -n 8
+        unload {guest_runs.MODULE} && rmmod snapshot && exit $status"""
+
+
+def random_guests(guest: Guest) -> pytest.MarkDecorator:
+    """Marks a test that judges the random guests of one machine."""
+    def files() -> dict[str, object]:
+        return {**guest_runs.files(*FILES, "hostile"),
+                f"lab/modules-{guest.kernel}/snapshot.ko":
+                    host_builds.kernel_module("snapshot", guest.kernel)}
+    return in_guest(guest,
+                    lambda: random_script(RANDOM_GUESTS[guest]).replace("{kernel}", guest.kernel),
+                    name="random guests", files=files, seconds=round(300 + 900 * FACTOR))
+
+
+@pytest.mark.parametrize("name", list(ENDS))
+@hostile
+def test_hostile_guest_ends_with_a_verdict(name: str, case: Case) -> None:
+    how, words = ENDS[name]
+    run = run_of(case, name)
+    well = run.result == guest_runs.size_of(name, ["hostile"])
+    assert well or (run.result, run.error) in ((-1, EIO), (-1, ETIME)), run
+    assert how == SOMEHOW or how == (WELL if well else DIED if run.error == EIO else LATE), run
+    assert how == SOMEHOW or re.fullmatch(words, run.verdict), run
+    assert not NEVER_SAID.search(run.verdict), run
+    assert run.milliseconds <= LIMIT_MS + 30 or name == "print_empty_lines", run
+
+
+@hostile
+def test_hostile_guests_leave_the_host_alone(case: Case) -> None:
+    assert case.rc == 0, f"{case.output[-500:]} {case}"
+    assert not case.trouble, f"{case.trouble[:3]} {case}"
+    assert not case.left, case
+    assert sorted(runs(case)) == sorted(ENDS), case
+    assert len(ENDS) >= 40
+    note(case)
+
+
+@contract
+def test_contract_guests_count_for_the_table(case: Case) -> None:
+    note(case)
+
+
+def note(case: Case) -> None:
+    """Adds the exits of a case to the table."""
+    counts = seen.setdefault(case.guest.id(), Counter())
+    for run in runs(case).values():
+        counts.update(run.reasons)
+
+
+def judge_random_guests(case: Case) -> None:
+    """What random guests may lead to, and what not."""
+    output = case.output.splitlines()
+    bad = [line for line in output if line.startswith(("not ok", "complaint", "difference"))]
+    assert not bad, f"{bad[:5]} {case}"
+    assert case.rc == 0, f"{case.output[-500:]} {case}"
+    assert not case.trouble, f"{case.trouble[:3]} {case}"
+    summary = {words[1]: int(words[2]) for words in map(str.split, output)
+               if words and words[0] == "summary"}
+    assert summary["guests"] >= RANDOM_GUESTS[case.guest] and summary["other"] == 0, summary
+    assert summary["snapshots"] == 1 and summary["lost_log_records"] == 0, summary
+    assert summary["longest_ms"] <= RANDOM_LIMIT_MS + 60, summary
+    assert abs(summary["pages_after"] - summary["pages_before"]) <= 64, summary
+    verdicts = {words[2]: int(words[1]) for words in (line.split(maxsplit=2) for line in output)
+                if words and words[0] == "verdict"}
+    wrong = {text: count for text, count in verdicts.items() if NEVER_SAID.search(text)}
+    assert not wrong, wrong
+    told = sum(verdicts.values())
+    assert told == summary["failed"] + summary["late"], (told, summary)
+    counts = seen.setdefault(case.guest.id(), Counter())
+    counts.update({int(words[1]): int(words[2]) for words in map(str.split, output)
+                   if words and words[0] == "reason"})
+    results = BUILD / "results" / f"random_guests_{case.guest.id()}.json"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps({"summary": summary, "verdicts": verdicts}, indent=2) + "\n",
+                       encoding="utf-8")
+
+
+@random_guests(GUESTS[0])
+def test_random_guests(case: Case) -> None:
+    judge_random_guests(case)
+
+
+@random_guests(GUESTS[1])
+def test_random_guests_without_a_timer(case: Case) -> None:
+    judge_random_guests(case)
+
+
+@random_guests(GUESTS[2])
+def test_random_guests_on_two_cpus(case: Case) -> None:
+    judge_random_guests(case)
+
+
+@hostile
+def test_every_exit_reason_was_seen(case: Case) -> None:
+    """Last in its boot: the table of reasons and how often each was seen, for the book."""
+    note_file = BUILD / "results" / "exit_reasons.json"
+    note_file.parent.mkdir(parents=True, exist_ok=True)
+    table = json.loads(note_file.read_text(encoding="utf-8")) if note_file.exists() else {}
+    counts = seen.get(case.guest.id(), Counter())
+    table[case.guest.id()] = {str(reason): counts[reason] for reason in sorted(counts)}
+    note_file.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    wanted = REASONS | (set() if case.guest.cpu == "penryn" else REASONS_WITHOUT_PENRYN)
+    missing = wanted - set(counts)
+    assert not missing, f"never seen: {sorted(missing)}"
+    assert set(counts) <= wanted | {2}, f"not expected: {sorted(set(counts) - wanted)}"
