@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""pytest's side of guest.py and boots.py: finds the boots that the selected tests need and starts them."""
+"""pytest's side of guest.py and boots.py: boots what the selected tests need."""
 from __future__ import annotations
 
 import os

@@ -98,7 +98,7 @@ class Case:
 
 
 def module_lines(lines: list[str], module: str) -> list[str]:
-    """Of a kernel log, the lines of one module, without its prefix and the kernel's taint notices."""
+    """The lines of one module in a kernel log, without its prefix and the notices of taint."""
     return [line[len(module) + 2:] for line in lines
             if line.startswith(module + ": ") and not any(words in line for words in TAINT)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each step on each kernel, on one and two CPUs: loads twice, unloads twice, logs what it should."""
+"""Each step on each kernel, on one and two CPUs: loads and unloads twice, logs as expected."""
 from __future__ import annotations
 
 import os

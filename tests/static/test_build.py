@@ -156,8 +156,8 @@ def test_static_constructor_breaks_the_build(scratch: Path) -> None:
     step = STEPS[0]
     copy_sources(scratch, [step])
     with open(scratch / step.name / "step.cpp", "a", encoding="utf-8") as file:
-        file.write("namespace { struct Late { long v = static_cast<long>(__builtin_ia32_rdtsc()); };"
-                   " Late late; }\nlong vtx_test_late() { return late.v; }\n")
+        file.write("namespace { struct Late { long v = static_cast<long>(__builtin_ia32_rdtsc());"
+                   " }; Late late; }\nlong vtx_test_late() { return late.v; }\n")
     result = make(scratch / step.name, kernels.headers("6.1"))
     assert result.returncode != 0
     assert any("step.cpp" in line and "constructor" in line and "static" in line

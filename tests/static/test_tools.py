@@ -193,7 +193,7 @@ def test_sync_carries_an_edit_forward(tree: Path) -> None:
     assert (tree / "step02-two" / "same.hpp").read_text() == "s"
     assert steps.sync(dry=False) == 0
     assert (tree / "step02-two" / "same.hpp").read_text() == "better"
-    assert (tree / "step02-two" / "other.hpp").read_text() == "p", "what is `changed` is not touched"
+    assert (tree / "step02-two" / "other.hpp").read_text() == "p", "`changed` is not touched"
 
 
 def test_sync_does_not_undo_an_edit_made_in_the_copy(tree: Path) -> None:
@@ -229,9 +229,9 @@ def built(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_clean_removes_products_and_keeps_sources(built: Path) -> None:
     assert clean.run(everything=False) == 0
     left = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
-    assert left == {"build/cache/kernel"} | {f"{step}/{name}" for step in ("step01-one", "step02-two")
-                                             for name in ("Makefile", "same.hpp", "other.hpp",
-                                                          "README.md")}
+    sources = {f"{step}/{name}" for step in ("step01-one", "step02-two")
+               for name in ("Makefile", "same.hpp", "other.hpp", "README.md")}
+    assert left == sources | {"build/cache/kernel"}
     assert clean.run(everything=True) == 0
     assert not (built / "build" / "cache").exists()
 

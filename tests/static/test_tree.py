@@ -78,10 +78,17 @@ def test_long_files_say_why() -> None:
 
 
 def test_no_absolute_path_of_one_machine() -> None:
-    pattern = re.compile(r"(?<![\w.~$}])/(tmp|work|home|root|farm)/\w")
-    found = [f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}" for path in TEXTS
-             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-             if pattern.search(line) and "path-ok" not in line]
+    """Scripts that run in the guest, and pages that show them, may name its /tmp and /root."""
+    anywhere = re.compile(r"(?<![\w.~$}])/(work|home|farm)/\w")
+    on_the_host = re.compile(r"(?<![\w.~$}])/(tmp|work|home|root|farm)/\w")
+    found = []
+    for path in TEXTS:
+        place = path.relative_to(ROOT)
+        pattern = anywhere if place.parts[:2] == ("tests", "lab") or place.parts[0] == "docs" else (
+            on_the_host)
+        found += [f"{place}:{number}: {line.strip()[:80]}" for number, line
+                  in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+                  if pattern.search(line)]
     none(found)
 
 
@@ -143,7 +150,8 @@ def test_clang_format_is_kept() -> None:
     files = [str(path) for path in SOURCE_FILES if path.suffix in (".cpp", ".hpp")]
     assert files
     result = subprocess.run(["clang-format", "--dry-run", "-Werror", *files],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            check=False)
     wrong = sorted({line.split(":")[0] for line in result.stdout.splitlines() if "error:" in line})
     none(names([Path(name) for name in wrong]),
          "run: git ls-files '*.cpp' '*.hpp' | xargs clang-format -i")

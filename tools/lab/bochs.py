@@ -94,9 +94,11 @@ class Machine:
         if self.model() in UNUSABLE:
             raise UsageError(f"64-bit Linux does not start on the model {self.model()}.")
         if self.model() in ONLY_6_12 and self.kernel != "6.12":
-            raise UsageError(f"Linux {self.kernel} does not start on {self.cpu}; add --kernel 6.12.")
+            raise UsageError(f"Linux {self.kernel} does not start on {self.cpu};"
+                             " add --kernel 6.12.")
         if not 1 <= self.cpus <= 8:
-            raise UsageError(f"--cpus {self.cpus}: the lab takes 1 to 8; each one slows the others.")
+            raise UsageError(f"--cpus {self.cpus}: the lab takes 1 to 8;"
+                             " each one slows the others.")
 
     def __str__(self) -> str:
         return f"Linux {self.kernel}, {self.cpu}, {self.cpus} CPU{'s' if self.cpus > 1 else ''}"

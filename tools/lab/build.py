@@ -51,7 +51,7 @@ def tree(kernel: str) -> Path:
 
 
 def prepare(kernel: str) -> Path:
-    """Brings the mirror of common/ and the steps up to date. Call it with the kernel's lock held."""
+    """Brings the mirror of common/ and the steps up to date. The caller holds the kernel's lock."""
     target = tree(kernel)
     stamp = target / ".release"
     release = kernels.release(kernel)

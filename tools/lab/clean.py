@@ -32,7 +32,7 @@ def run(everything: bool) -> int:
 
 
 def _products() -> list[Path]:
-    """What kbuild or an editor left beside the sources; only kinds of file that are never sources."""
+    """What kbuild left beside the sources; only kinds of file that are never sources."""
     found = [path for folder in [ROOT / "common", *step_folders()] for path in folder.rglob("*")
              if path.is_file() and not build.is_source(path.name) and _is_kbuilds(path.name)]
     return found + [path for path in [ROOT / "compile_commands.json"] if path.exists()]

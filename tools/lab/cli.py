@@ -120,7 +120,7 @@ def _add_step_commands(commands: _Commands) -> None:
     one.add_argument("--stat", action="store_true", help="names only")
     one.add_argument("--all", action="store_true", help="README.md and expected/, too")
 
-    one = commands.add("sync", "carry an edit forward to the steps whose README says `as in NN`", """\
+    one = commands.add("sync", "carry an edit forward to the later steps' identical copies", """\
   ./lab sync --dry-run               says what it would copy
   ./lab sync
 """, lambda args: steps.sync(args.dry_run), debian=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""./lab compile-commands: compile_commands.json for clangd and clang-tidy, from kbuild's records."""
+"""./lab compile-commands: compile_commands.json, for clangd, from kbuild's records."""
 from __future__ import annotations
 
 import json
@@ -19,7 +19,8 @@ GCC_ONLY = re.compile(
     r"|-mno-fp-ret-in-387|-mno-80387|-Wno-maybe-uninitialized|-Wno-alloc-size-larger-than"
     r"|-Wimplicit-fallthrough=.*|-Wno-stringop-.*|-Wno-restrict|-Wno-packed-not-aligned"
     r"|-Wno-format-(truncation|overflow)|-Wno-dangling-pointer|-Wno-array-bounds"
-    r"|-Wno-main|-Wno-unused-but-set-variable|-ftrivial-auto-var-init=.*|-fmin-function-alignment=.*"
+    r"|-Wno-main|-Wno-unused-but-set-variable|-ftrivial-auto-var-init=.*"
+    r"|-fmin-function-alignment=.*"
     r"|-fsanitize=.*|-fno-stack-clash-protection|-Wp,.*|-DCC_USING_.*|-pg|-mfentry"
     r"|-Wno-frame-address|-Wno-unused-const-variable|-Wno-override-init|-Wno-alloc.*")
 

@@ -60,8 +60,8 @@ def offer(arguments: list[str], yes: bool) -> int:
         raise LabError(f"Its container needs an x86-64 machine, too; this is {platform.machine()}.")
     name = engine()
     if not name:
-        raise UsageError("It can run in a container, but there is neither podman nor docker. Install"
-                         f" podman ({engine_package()}) and give the same command again.")
+        raise UsageError("It can run in a container, but there is neither podman nor docker."
+                         f" Install podman ({engine_package()}) and give the same command again.")
     build = [name, "build", "-t", IMAGE, "-f", str(ROOT / "Containerfile"), str(ROOT)]
     start = _start(name, arguments)
     if not yes:

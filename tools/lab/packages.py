@@ -99,11 +99,12 @@ def _permission(names: list[str], yes: bool) -> list[str]:
         return []
     line = install_line(names)
     if not shutil.which("sudo"):
-        raise common.UsageError(f"Packages are missing and there is no sudo. As root, run:\n  {line}")
+        raise common.UsageError("Packages are missing and there is no sudo."
+                                f" As root, run:\n  {line}")
     if not yes:
         if not ui.can_ask():
-            raise common.UsageError("Packages are missing, and without a terminal nobody can be asked."
-                                    f" Run this, or pass --yes:\n  sudo {line}")
+            raise common.UsageError("Packages are missing, and without a terminal nobody can be"
+                                    f" asked. Run this, or pass --yes:\n  sudo {line}")
         ui.say(f"Packages are missing. The lab would run:\n  sudo {line}")
         if not ui.ask("Install them now?"):
             raise common.UsageError("Nothing was installed.")
@@ -146,9 +147,9 @@ def _refuse_unknown(names: list[str]) -> None:
 
 
 def _install(prefix: list[str], names: list[str]) -> int:
+    many = "s" if len(names) > 1 else ""
     return _apt(prefix, ["install", "-y", "--no-install-recommends", *names],
-                f"Installing {len(names)} package{'s' if len(names) > 1 else ''} and what they need",
-                check=False)
+                f"Installing {len(names)} package{many} and what they need", check=False)
 
 
 def _apt(prefix: list[str], arguments: list[str], title: str, check: bool = True) -> int:

@@ -30,7 +30,8 @@ cat /lab/motd
 """
 
 MOTD = """
-This is Linux {kernel} on an emulated {cpu} ({cpus} CPU{plural}). Nothing here can harm your machine.
+This is Linux {kernel} on an emulated {cpu} ({cpus} CPU{plural}).
+Nothing here can harm your machine.
 
 Modules: {modules}
 

@@ -130,7 +130,9 @@ def diff(old: Path, new: Path, names: list[str], everything: bool, summary: bool
 
 
 def _lines(path: Path) -> list[str] | None:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else None
+    if not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _coloured(line: str) -> str:

@@ -65,7 +65,7 @@ class Watch:
             self.on_console(line)
 
     def _follow_clock(self, line: str) -> None:
-        """A kernel whose clock has gone back, after it was up, is a kernel that has booted again."""
+        """A kernel whose clock goes back, after it was up, has booted again."""
         stamp = _TIME.match(line)
         if stamp:
             self.rebooted = self.rebooted or self.ready and float(stamp[1]) + 2 < self.clock
