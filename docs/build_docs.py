@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Builds the book: Doxygen's XML for common/ and for each step, then HTML, EPUB and one page.
 
-    python3 docs/build_docs.py [--out build/docs] [--tables PATH-OF-vtx-tables] [BUILDER…]
+    python3 docs/build_docs.py [--out build/docs] [--tables vtx-tables] [--doctor vmcs-doctor] [BUILDER…]
 
 CMake's target `docs` and `./lab docs` call it. Any warning of Doxygen or Sphinx is an error.
 """
@@ -104,13 +104,11 @@ def sphinx(builder: str, out: Path) -> bool:
     return subprocess.run(command, env=environment, check=False).returncode == 0
 
 
-def write_tables(tool: str, out: Path) -> bool:
-    """Asks vtx-tables, which is compiled from the headers that the modules use, for its JSON."""
-    text = subprocess.run([tool], stdout=subprocess.PIPE, check=True).stdout
-    file = out / "tables.json"
+def write_output(command: list[str], file: Path) -> None:
+    """Keeps what a program prints: tables, from the headers that the modules are compiled from."""
+    text = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     if not file.is_file() or file.read_bytes() != text:
         file.write_bytes(text)
-    return True
 
 
 def main() -> int:
@@ -118,13 +116,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=paths.ROOT / "build" / "docs")
     parser.add_argument("--tables", help="the program vtx-tables")
+    parser.add_argument("--doctor", help="the program vmcs-doctor")
     parser.add_argument("builders", nargs="*", default=list(BUILDERS))
     args = parser.parse_args()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     good = True
     if args.tables:
-        good = write_tables(args.tables, out)
+        write_output([args.tables], out / "tables.json")
+    if args.doctor:
+        write_output([args.doctor, "--rules"], out / "rules.tsv")
     stages = [("Doxygen", lambda: all_xml(out))]
     stages += [(builder, lambda builder=builder: sphinx(builder, out))
                for builder in args.builders]

@@ -18,11 +18,9 @@ COMMON = Path(__file__).resolve().parents[1] / "common"
 MACRO = re.compile(r"#define (VTX_\w+)\(([^)]*)\)\s*(.*)$", re.DOTALL)
 ALIAS = re.compile(r"#define (VTX_\w+) (VTX_\w+)\s*$")
 INCLUDE = re.compile(r'#include "((?:\w+/)?\w+\.def)"')
-TRIVIAL = re.compile(r"^\s*(?:friend |constexpr |explicit )*[\w:~<>&, ()*\[\]=]*\)"
-                     r" *(?:const |noexcept )*= (?:delete|default);\s*$")
-OBVIOUS = re.compile(r'^\s*(?:template <.*> )?(?:friend |constexpr |explicit |\w+ ?[&*]? ?)*(?:'
-                     r'operator(?:\(\)|[^\w(]+|\s+\w+)\(.*(?:;|\})$|\w+\(.*\) -> \w+<.*>;$)'
-                     r'|^extern "C" .*;$')
+#: An operator in one line, a deduction guide, a declaration for C.
+OPERATOR = re.compile(r"\boperator *(?:\(\)|[^\w\s(]+|\w[\w ]*)\(.*[;}]$")
+GUIDE = re.compile(r"^template <.*> \w+\(.*\) -> \w+<.*>;$")
 PLACEHOLDER = re.compile(r"<(\w+)>")
 Macro = tuple[list[str], str]
 
@@ -63,6 +61,13 @@ def logical_lines(text: str) -> list[str]:
     return re.sub(r"[ \t]*\\\n[ \t]*", " ", text).splitlines()
 
 
+def is_obvious(line: str) -> bool:
+    """True for a declaration that has nothing to be said of it."""
+    code = line.split("//")[0].rstrip()
+    return bool(code.endswith(("= delete;", "= default;")) or OPERATOR.search(code)
+                or GUIDE.match(code) or code.startswith(('extern "C" int', "#undef VTX_")))
+
+
 def expanded(text: str) -> str:
     """A source text as Doxygen shall see it."""
     result: list[str] = []
@@ -81,9 +86,9 @@ def expanded(text: str) -> str:
             for name in pending:
                 result += expand(name, macros[name], COMMON / include.group(1))
             pending = []
-        elif TRIVIAL.match(line) or OBVIOUS.match(line) or line.startswith("#undef VTX_"):
+        elif is_obvious(line):
             continue
-        elif re.match(r"\s*friend constexpr bool operator==\(", line):
+        elif re.match(r"\s*friend constexpr bool(?: operator==\(.*)?$", line):
             result += ["    /// True if all members are equal.", line]
         elif inside := re.match(r"(\s*.* = \{)\s*///< (.*)$", line):
             result += ["    /// " + inside.group(2), inside.group(1)]

@@ -20,6 +20,7 @@ from . import paths
 from .sdm import table
 
 FILE = paths.BUILD / "tables.json"
+RULES = paths.BUILD / "rules.tsv"
 KINDS = {"control": "Control fields", "read-only": "VM-exit information (read-only data fields)",
          "guest-state": "Guest-state area", "host-state": "Host-state area"}
 WIDTHS = {"16": "16 bits", "64": "64 bits", "32": "32 bits", "natural": "natural width"}
@@ -57,7 +58,7 @@ class VmxTable(SphinxDirective):
         self.env.note_dependency(str(FILE))
         makers: dict[str, Callable[[], list[nodes.Node]]] = {
             "fields": self._fields, "controls": self._controls, "msrs": self._msrs,
-            "exit-reasons": self._exit_reasons, "instruction-errors": self._errors}
+            "exit-reasons": self._exit_reasons, "entry-checks": self._checks, "instruction-errors": self._errors}
         return makers[self.arguments[0]]()
 
     def _fields(self) -> list[nodes.Node]:
@@ -109,6 +110,19 @@ class VmxTable(SphinxDirective):
             rows.append([self._indexed(text(str(number)), names, f"error-{number}"),
                          text(row["text"]), meaning])
         return [table(["Error", "The SDM's words", "What it usually means"], [8, 36, 56], rows, [])]
+
+    def _checks(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(RULES))
+        groups: dict[str, Rows] = {}
+        for line in RULES.read_text(encoding="utf-8").splitlines():
+            name, result, must, title, number = line.split("\t")
+            place = f"{title} ({number})" if number != "newer" else f"{title} (newer)"
+            groups.setdefault(result, []).append(
+                [self._indexed(text(name), [f"rule {name}"], f"rule-{name.lower()}"), text(must),
+                 text(place)])
+        return [self._section(f"Broken: {result}", table(
+            ["Rule", "What must hold", "Section"], [8, 56, 36], rows, []))
+            for result, rows in groups.items()]
 
     def _indexed(self, cell: nodes.paragraph, names: list[str], target: str) -> nodes.paragraph:
         """A cell that can be linked to and that the search finds by these names."""

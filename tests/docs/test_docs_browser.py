@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The book in a browser, from the disk: accessible, searchable, without errors."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from browser import Browser, Page
+
+SAMPLES = ["index.html", "steps/02-vmxon.html", "reference/controls.html"]
+MORE = ["steps/05-exits.html", "concepts/vm-exit.html", "reference/api-vmx.html",
+        "reference/instruction-errors.html", "reference/sdm.html", "troubleshooting.html"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    browser.events.clear()
+    return browser.page()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", SAMPLES + MORE)
+def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> None:
+    """axe-core finds nothing serious."""
+    page.theme(theme)
+    page.open(html / name)
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.run(axe + "; true")
+    found = page.run("axe.run(document).then(r => r.violations.map(v => ({id: v.id, impact: "
+                     "v.impact, nodes: v.nodes.slice(0, 5).map(n => n.target + ' ' + "
+                     "(n.any[0] ? n.any[0].message : ''))})))")
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, serious
+
+
+@pytest.mark.parametrize("name", SAMPLES + MORE)
+def test_quiet_and_offline(html: Path, page: Page, name: str) -> None:
+    """No error in the console, and no request but to files."""
+    page.open(html / name)
+    page.run("new Promise(done => setTimeout(done, 300))")
+    assert not page.complaints(), page.complaints()
+    outside = [url for url in page.requests() if not url.startswith(("file:", "data:", "about:"))]
+    assert not outside, outside
+
+
+@pytest.mark.parametrize("name", SAMPLES + MORE)
+def test_narrow_screen(html: Path, browser: Browser, name: str) -> None:
+    """On a telephone nothing makes the whole page scroll sideways."""
+    browser.events.clear()
+    page = browser.page(width=360, height=700)
+    page.open(html / name)
+    assert page.run("document.documentElement.scrollWidth") <= 361
+
+
+def test_skip_link_is_the_first_stop(html: Path, page: Page) -> None:
+    page.open(html / "steps" / "02-vmxon.html")
+    page.press("Tab", 9)
+    assert page.run("document.activeElement.className") == "skip-link"
+    page.press("Enter", 13)
+    page.wait_until("location.hash === '#text'")
+    assert page.run("document.querySelector('#text') !== null")
+
+
+def test_listings_can_be_reached_by_keyboard(html: Path, page: Page) -> None:
+    page.open(html / "steps" / "02-vmxon.html")
+    assert page.run("[...document.querySelectorAll('div.highlight pre')]"
+                    ".every(pre => pre.tabIndex === 0)")
+
+
+def test_prompts_are_not_copied(html: Path, page: Page) -> None:
+    """The copy button gives the commands of a console block without their prompts."""
+    page.open(html / "quick-start.html")
+    page.wait_until("document.querySelector('.highlight-console button.copybtn') !== null")
+    text = page.run("formatCopyText(document.querySelector('.highlight-console pre').innerText, "
+                    "copybuttonPromptRegexp())") if page.run(
+        "typeof copybuttonPromptRegexp === 'function'") else None
+    script = (html / "_static" / "copybutton.js").read_text(encoding="utf-8")
+    assert text is None or not text.startswith("$")
+    assert r"\$ |" in script or "\\\\$ |" in script
+
+
+@pytest.mark.parametrize("words, where", [
+    ("VMXON", ("glossary.html", "02-vmxon.html")),
+    ("error 7", ("instruction-errors.html#error-7",)),
+    ("IA32_VMX_BASIC", ("msrs.html#msr-ia32-vmx-basic",)),
+    ("VMPTRLD", ("glossary.html", "03-vmcs.html")),
+])
+def test_search_finds(html: Path, page: Page, words: str, where: tuple[str, ...]) -> None:
+    """Typed into the sidebar's field, the first result leads to the right place."""
+    page.open(html / "index.html")
+    page.run("document.querySelector('input.sidebar-search').focus()")
+    page.forget_load()
+    page.type(words)
+    page.press("Enter", 13)
+    page.wait_for_load()
+    page.wait_until("document.querySelector('#search-results li a') !== null")
+    page.run("new Promise(done => setTimeout(done, 500))")
+    page.forget_load()
+    page.run("document.querySelector('#search-results li a').click()")
+    page.wait_for_load()
+    address = page.run("location.href")
+    assert any(place in address for place in where), address
+    assert words.split()[-1].lower() in page.run("document.body.innerText").lower()
+    assert not page.complaints(), page.complaints()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The built book: complete, without complaints, its links whole, and nothing asked of the network."""
+from __future__ import annotations
+
+import re
+import urllib.parse
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Callable
+
+from lab import docs
+
+
+class Links(HTMLParser):
+    """Collects what a page links to, what it loads, and which places it has."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.places: set[str] = set()
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.places |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        for name in ("src", "srcset", "data", "poster"):
+            if name in values:
+                self.loads.append(values[name])
+        if tag == "link" and values.get("rel") not in ("author", "canonical"):
+            self.loads.append(values.get("href", ""))
+
+
+def test_book_is_built_without_complaints(
+        built: str, record_property: Callable[[str, object], None]) -> None:
+    for name, seconds in re.findall(r"^docs: (\w+): ([0-9.]+) s$", built, re.MULTILINE):
+        record_property(f"seconds_{name}", float(seconds))
+        print(f"{name}: {seconds} s")
+    assert str(docs.HTML.name) in built
+    assert "WARNING" not in built
+
+
+def test_all_forms_are_there(built: str) -> None:
+    assert docs.HTML.is_file() and docs.ONE_PAGE.is_file()
+    with zipfile.ZipFile(docs.EPUB) as book:
+        assert book.namelist()[0] == "mimetype" and book.testzip() is None
+        assert any(name.endswith("02-vmxon.xhtml") for name in book.namelist())
+    one_page = docs.ONE_PAGE.read_text(encoding="utf-8")
+    assert "Step 06: leave VMX operation" in one_page and "Glossary" in one_page
+
+
+def test_internal_links_lead_somewhere(html: Path) -> None:
+    pages = {page: Links(page) for page in html.rglob("*.html")}
+    broken = []
+    for page, content in pages.items():
+        for link in content.links + content.loads:
+            parts = urllib.parse.urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / urllib.parse.unquote(parts.path)).resolve() \
+                if parts.path else page
+            anchor = urllib.parse.unquote(parts.fragment)
+            if not target.exists():
+                broken.append(f"{page.name}: {link}")
+            elif anchor and target in pages and anchor not in pages[target].places:
+                broken.append(f"{page.name}: {link} (no such place)")
+    assert not broken, broken[:20]
+
+
+def test_pages_load_nothing_from_the_network(html: Path) -> None:
+    outside = []
+    for page in html.rglob("*.html"):
+        outside += [f"{page.name}: {load}" for load in Links(page).loads
+                    if re.match(r"(?:https?:)?//", load)]
+    for style in html.rglob("*.css"):
+        text = style.read_text(encoding="utf-8")
+        outside += [f"{style.name}: {address}" for address in
+                    re.findall(r"(?:@import|url\()\s*['\"]?((?:https?:)?//[^'\")]*)", text)]
+    assert not outside, outside
+
+
+def test_no_path_of_this_machine_is_in_the_book(html: Path) -> None:
+    root = str(html.parents[2])
+    for page in html.rglob("*.html"):
+        assert root not in page.read_text(encoding="utf-8"), page.name

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the sources of the book may contain: no code that is typed, no line numbers."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.common import ROOT, shown
+
+PAGES = sorted((ROOT / "docs").rglob("*.rst"))
+CHAPTERS = sorted((ROOT / "docs" / "steps").glob("0*.rst"))
+#: What may be typed into a page: what a person types or reads in a terminal.
+TYPED = {"console", "text"}
+SECTIONS = ["Run it first", "The idea", "What is new", "Check", "If it goes wrong",
+            "Check yourself", "How KVM does it", "Recap"]
+
+
+def page_id(path: Path) -> str:
+    return path.relative_to(ROOT / "docs").as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_code_is_typed_into_a_page(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for language in re.findall(r"^\s*\.\. (?:code-block|sourcecode|highlight|code)::\s*(\S*)", text,
+                               re.MULTILINE):
+        assert language in TYPED, f"{shown(page)}: include {language} from the file that is built"
+    assert not re.search(r"^\s*\.\. (?:raw|parsed-literal)::", text, re.MULTILINE), shown(page)
+    for line in text.splitlines():
+        assert line.lstrip().startswith("..") or not line.rstrip().endswith("::"), \
+            f"{shown(page)}: a literal block is typed: {line!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_listings_are_chosen_by_markers(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"^\s+:(?:lines|emphasize-lines|lineno-match|diff):", text,
+                         re.MULTILINE), f"{shown(page)}: line numbers go stale unnoticed"
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
+def test_chapters_have_the_same_order(page: Path) -> None:
+    titles = re.findall(r"^(.+)\n-{4,}$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [title for title in titles if title in SECTIONS] == SECTIONS
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
+def test_chapters_ask_three_questions(page: Path) -> None:
+    assert page.read_text(encoding="utf-8").count(".. details:: Answer") == 3
+
+
+def test_every_step_has_a_chapter() -> None:
+    steps = sorted(path.name[4:] for path in ROOT.glob("step[0-9][0-9]-*"))
+    assert [path.stem for path in CHAPTERS] == steps
+
+
+def test_figures_have_alternative_text() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        figures = re.findall(r"^\.\. (?:figure|image):: \S+\n   :alt: \S", text, re.MULTILINE)
+        assert len(figures) == len(re.findall(r"^\.\. (?:figure|image)::", text, re.MULTILINE)), \
+            shown(page)
+
+
+def test_figures_need_nothing_from_outside() -> None:
+    for figure in (ROOT / "docs" / "figures").glob("*.svg"):
+        text = figure.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http" not in text and "<title>" in text and "<desc>" in text, shown(figure)
+
+
+def sdm_problems(tmp_path: Path, page: str, keys: str) -> str:
+    """What the check of SDM keys says of a page and a table."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "docs" / "_ext")!r})
+from pathlib import Path
+from vtxbook import paths, sdm
+paths.DOCS = Path({str(tmp_path)!r})
+paths.ROOT = Path({str(tmp_path)!r})
+sdm.log.warning = lambda text, *values: print(text % values)
+sdm.check(None)
+"""
+    (tmp_path / "page.rst").write_text(page, encoding="utf-8")
+    (tmp_path / "sdm.toml").write_text("edition = {}\n[sections]\n" + keys, encoding="utf-8")
+    return subprocess.run([sys.executable, "-c", script], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+ROW = 'volume = "3C", number = "24.2", kind = "section", title = "Format"'
+
+
+def test_sdm_keys_are_checked(tmp_path: Path) -> None:
+    assert sdm_problems(tmp_path, "See :sdm:`format`.", f"format = {{ {ROW} }}\n") == ""
+    assert "'other' is not in" in sdm_problems(tmp_path, "See :sdm:`other`.", "")
+    assert "'format' in docs/sdm.toml is used nowhere" in \
+        sdm_problems(tmp_path, "Nothing.", f"format = {{ {ROW} }}\n")
