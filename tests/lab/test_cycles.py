@@ -2,6 +2,7 @@
 """Steps loaded and unloaded many times, and made to fail at each point, leave no memory behind."""
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -11,7 +12,8 @@ from guest import Case, Guest
 from lab.common import module_name, step_folders
 
 STEPS = [module_name(folder) for folder in step_folders()]
-CYCLES = 300
+#: 150 take about two minutes for all steps; ./lab soak asks for more.
+CYCLES = int(os.environ.get("VTX_CYCLES", "150"))
 EARLY = 50
 GUEST = Guest("6.1", tag="cycles")
 FAILING = (GUEST, Guest("6.12", kernel_modules=("irqbypass", "kvm", "kvm-intel")))
@@ -73,10 +75,10 @@ def grown(output: str, slack_pages: int) -> list[str]:
     done
     measure late; loud""", seconds=600)
 def test_many_cycles(step: str, case: Case) -> None:
-    """Between cycle 50 and cycle 300 nothing grows; a page lost in each would be 250."""
+    """Between cycle 50 and the last nothing grows; a page lost in each would be 100 or more."""
     assert case.rc == 0, (case.output, case)
     assert "@trouble" not in case.output, (case.output, case)
-    assert not grown(case.output, 64), (grown(case.output, 64), case.output)
+    assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
     write_row("cycles", {"step": step, "kernel": case.guest.kernel, "cycles": CYCLES}, KEY)
 
 
