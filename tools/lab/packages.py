@@ -37,13 +37,17 @@ HEADERS: dict[str, str] = {
     "6.12-generic": "linux-headers-6.12-amd64",
 }
 
+#: Of these the header packages are installed. Those of 6.12 depend on the kernel itself, which
+#: apt would put into /boot, so kernels.py downloads and extracts them instead.
+INSTALLED_HEADERS = ("6.1", "6.1-generic")
+
 SECURITY_SUITE = "deb http://deb.debian.org/debian-security bookworm-security main"
 
 
 def needed(groups: Iterable[str], kernels: Iterable[str] = ()) -> list[str]:
     """The packages of some groups, and the headers of some kernels, each once."""
     names = [name for group in groups for name in GROUPS[group]]
-    names += [HEADERS[kernel] for kernel in kernels]
+    names += [HEADERS[kernel] for kernel in kernels if kernel in INSTALLED_HEADERS]
     return list(dict.fromkeys(names))
 
 
@@ -80,7 +84,7 @@ def install(names: list[str], yes: bool) -> None:
     ui.say(f"To be installed from Debian: {' '.join(names)}")
     if _lists_are_old() or _unknown(names):
         _apt(prefix, ["update"], "Fetching Debian's package lists")
-    _refuse_unknown(names)
+    refuse_unknown(names)
     if _install(prefix, names) != 0:
         _apt(prefix, ["update"], "Fetching Debian's package lists again")
         if _install(prefix, names) != 0:
@@ -131,7 +135,7 @@ def _unknown(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _refuse_unknown(names: list[str]) -> None:
+def refuse_unknown(names: list[str]) -> None:
     """Says where a package that apt does not know would come from."""
     from . import common
     unknown = _unknown(names)
