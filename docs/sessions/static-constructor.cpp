@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 struct Late {
     Late() { vtx_log("too late"); }
 };
