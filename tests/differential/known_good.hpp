@@ -38,6 +38,11 @@ struct Surroundings {
     std::uint32_t msr_load_count = 0;        ///< how many
     std::uint64_t guest_rip = 0x8000;        ///< below 64 KByte
     std::uint64_t pdptes[4]{};               ///< what is at pae_root
+    std::uint64_t current_vmcs = 0x200000;   ///< the VMCS itself
+    std::uint64_t link_good = 0x201000;      ///< a VMCS that is not in use
+    std::uint64_t link_shadow = 0x202000;    ///< a shadow VMCS
+    std::uint64_t link_bad = 0x203000;       ///< a page with another revision identifier
+    std::uint64_t harmless_msrs = 0x204000;  ///< a page of entries that load IA32_SYSENTER_CS
 
     std::uint64_t host_cr0 = 0x80050033;
     std::uint64_t host_cr3 = 0x106000;

@@ -271,7 +271,7 @@ const Case cases[] = {
     {"I02", L, true, [](P &p) { p.with(FieldNatural::guest_rflags, Rflags::if_); p.set(Field32::guest_interruptibility, 1); }, [](P &p) { p.set(Field32::guest_interruptibility, 3); }, e(Field32::guest_interruptibility), 3},
     {"I03", L, true, [](P &p) { p.with(FieldNatural::guest_rflags, Rflags::if_); p.set(Field32::guest_interruptibility, 1); }, [](P &p) { p.without(FieldNatural::guest_rflags, Rflags::if_); }, e(Field32::guest_interruptibility), 1},
     {"I04", L, true, [](P &p) { p.with(FieldNatural::guest_rflags, Rflags::if_); p.set(event, inject(0, 0x30)); }, [](P &p) { p.set(Field32::guest_interruptibility, 2); }, e(Field32::guest_interruptibility), 2},
-    {"I05", L, true, [](P &p) { p.set(event, inject(2, 2)); }, [](P &p) { p.set(Field32::guest_interruptibility, 2); }, e(Field32::guest_interruptibility), 2},
+    {"I05a", L, true, [](P &p) { p.set(event, inject(2, 2)); }, [](P &p) { p.set(Field32::guest_interruptibility, 2); }, e(Field32::guest_interruptibility), 2},
     {"I06", L, true, [](P &p) { p.now.in_smm = true; p.set(Field32::guest_interruptibility, 4); }, [](P &p) { p.now.in_smm = false; }, e(Field32::guest_interruptibility), 4},
     {"I06", L, true, [](P &p) { p.now.in_smm = true; p.add(EntryControl::entry_to_smm); p.set(Field32::guest_interruptibility, 4); }, [](P &p) { p.set(Field32::guest_interruptibility, 0); }, e(Field32::guest_interruptibility), 4},
     {"I07", L, true, [](P &p) { p.add(PinControl::nmi_exiting); p.add(PinControl::virtual_nmis); p.set(event, inject(2, 2)); }, [](P &p) { p.set(Field32::guest_interruptibility, 8); }, e(Field32::guest_interruptibility), 8},
@@ -431,10 +431,24 @@ TEST(EntryChecks, EveryRuleHasACase) {
     for (const Case &one : cases) {
         tested.insert(rule_of(one));
     }
+    tested.insert("I05b"); // see below
     for (const Rule &rule : all_rules) {
         EXPECT_EQ(tested.count(rule.id), 1u) << rule.id;
     }
     EXPECT_EQ(tested.size(), rule_count);
+}
+
+// Processors differ in whether an NMI may be injected while STI blocks interrupts.
+TEST(EntryChecks, AnNmiBehindStiIsUndecided) {
+    Patient patient;
+    patient.with(FieldNatural::guest_rflags, Rflags::if_);
+    patient.set(event, inject(2, 2));
+    EXPECT_TRUE(patient.verdict().prediction.certain);
+    patient.set(Field32::guest_interruptibility, 1);
+    const Verdict verdict = patient.verdict();
+    EXPECT_TRUE(verdict.sound());
+    EXPECT_EQ(verdict.undecided[find_rule("I05b")], Undecided::processor);
+    EXPECT_FALSE(verdict.prediction.certain);
 }
 
 } // namespace

@@ -309,13 +309,25 @@ inline constexpr Rule guest_other_state_rules[] = {
         }),
 
     rule<Field32::guest_interruptibility, Field32::entry_interruption_information>(
-        "I05", state::bad, "while MOV SS blocks interrupts, no NMI may be injected", state::other,
+        "I05a", state::bad, "while MOV SS blocks interrupts, no NMI may be injected", state::other,
         [](Examination &x) {
             if (injection(x).is(Injection::nmi)) {
                 x.zero(state::blocking, Blocking::mov_ss);
             }
         },
         Qualification::nmi_blocked),
+
+    rule<Field32::guest_interruptibility, Field32::entry_interruption_information>(
+        "I05b", state::bad,
+        "while STI blocks interrupts, some processors let no NMI be injected, and others do",
+        state::other,
+        [](Examination &x) {
+            // Nothing tells which kind a processor is, so this can only be undecided.
+            if (injection(x).is(Injection::nmi) &&
+                (x.get(state::blocking) & Blocking::sti) != 0) {
+                x.doubt(Undecided::processor);
+            }
+        }),
 
     rule<Field32::guest_interruptibility, Field32::entry_controls>(
         "I06", state::bad, "blocking by SMI must be 0 outside SMM, and 1 with \"entry to SMM\"",

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// Where the processor that Bochs 2.7 emulates does something else at VM entry than the SDM says,
+/// each named and measured. The differential test expects these and no others; one that never
+/// shows on a model for which it is listed fails the test, so the list cannot outlive the facts.
+#pragma once
+
+#include "vmx/entry_checks/entry_checks.hpp"
+#include "vmx/snapshot.hpp"
+
+#include <cstdint>
+
+namespace vtx::testing {
+
+/// CPU models of Bochs that are tested, as a set.
+struct Model {
+    static constexpr unsigned penryn = 1u << 0;
+    static constexpr unsigned sandy = 1u << 1;
+    static constexpr unsigned haswell = 1u << 2;
+    static constexpr unsigned skylake = 1u << 3;
+    static constexpr unsigned tigerlake = 1u << 4;
+    static constexpr unsigned all = 0x1f;
+    static constexpr unsigned unrestricted = all & ~penryn; ///< those with unrestricted guests
+};
+
+/// What a deviation has to look at.
+struct DeviationContext {
+    const VmcsSnapshot &vmcs;
+    const ProcessorDescription &cpu;
+
+    /// True if a secondary control is 1 and counts.
+    constexpr bool has(SecondaryControl control) const {
+        return (vmcs.get(Field32::primary_controls) &
+                control_bit(PrimaryControl::activate_secondary_controls)) != 0 &&
+               (vmcs.get(Field32::secondary_controls) & control_bit(control)) != 0;
+    }
+    constexpr bool unrestricted() const { return has(SecondaryControl::unrestricted_guest); }
+    constexpr AccessRights rights(Field32 field) const { return AccessRights{vmcs.get(field)}; }
+    constexpr bool ia32e_guest() const {
+        return (vmcs.get(Field32::entry_controls) & control_bit(EntryControl::ia32e_mode_guest)) !=
+               0;
+    }
+    constexpr bool virtual_8086() const {
+        return (vmcs.get(FieldNatural::guest_rflags) & Rflags::vm) != 0;
+    }
+    constexpr entry_checks::Injection event() const {
+        return entry_checks::Injection{vmcs.get(Field32::entry_interruption_information)};
+    }
+};
+
+/// A rule that the emulated processor does not apply, or not in this case.
+struct Omission {
+    const char *rule;    ///< Id of the rule, without the letter that splits it.
+    unsigned models;     ///< On which models.
+    const char *what;    ///< In words.
+    bool (*applies)(const DeviationContext &, const entry_checks::Finding &);
+};
+
+/// A demand that the emulated processor makes and the SDM does not; it gives exit reason 33.
+struct Addition {
+    const char *rule;    ///< Id of the rule that comes closest.
+    unsigned models;     ///< On which models.
+    const char *what;    ///< In words.
+    bool (*applies)(const DeviationContext &);
+};
+
+namespace detail {
+
+constexpr bool always(const DeviationContext &, const entry_checks::Finding &) { return true; }
+
+/// SS with a null selector in a 64-bit guest, though usable: Bochs looks no further.
+constexpr bool ss_hole(const DeviationContext &x, const entry_checks::Finding &finding) {
+    const bool about_ss = finding.field == field_encoding(Field32::guest_ss_access_rights) ||
+                          finding.field == field_encoding(FieldNatural::guest_ss_base);
+    return about_ss && x.ia32e_guest() &&
+           x.rights(Field32::guest_cs_access_rights).is_long_mode() &&
+           (x.vmcs.get(Field16::guest_ss_selector) & 0xfffcu) == 0;
+}
+
+/// The end of a list, with the product of count and 16 computed in 32 bits.
+constexpr bool wraps(const DeviationContext &x, Field64 address, Field32 count) {
+    const std::uint64_t start = x.vmcs.get(address);
+    const std::uint32_t bytes = x.vmcs.get(count) * 16u;
+    const std::uint64_t beyond = x.cpu.bits_beyond_address_width();
+    return (start & 0xf) == 0 && (start & beyond) == 0 && ((start + bytes - 1) & beyond) == 0;
+}
+
+} // namespace detail
+
+/// Rules that are not applied.
+inline constexpr Omission omissions[] = {
+    {"N04", Model::tigerlake, "with CET the error-code bit of an injected event is not checked",
+     detail::always},
+    {"N09", Model::all, "\"entry to SMM\" is refused with exit reason 33, by I06, not with error 7",
+     detail::always},
+    {"X04", Model::all, "16 times the count of an MSR list is computed in 32 bits",
+     [](const DeviationContext &x, const entry_checks::Finding &) {
+         return detail::wraps(x, Field64::exit_msr_store_address, Field32::exit_msr_store_count);
+     }},
+    {"H04", Model::tigerlake, "host CR4.CET needs CR0.WP only with \"load CET state\"",
+     [](const DeviationContext &x, const entry_checks::Finding &) {
+         return (x.vmcs.get(Field32::exit_controls) & control_bit(ExitControl::load_cet_state)) ==
+                0;
+     }},
+    {"H06", Model::all, "host IA32_PERF_GLOBAL_CTRL is not checked", detail::always},
+    {"G05", Model::all, "guest IA32_DEBUGCTL is not checked", detail::always},
+    {"G06", Model::unrestricted, "an IA-32e mode guest without paging is let in", detail::always},
+    {"G12", Model::all, "guest IA32_PERF_GLOBAL_CTRL is not checked", detail::always},
+    {"S06", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S10", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S12", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S13", Model::unrestricted, "DPL of CS is compared with its RPL, not with DPL of SS",
+     [](const DeviationContext &x, const entry_checks::Finding &) {
+         const AccessRights cs = x.rights(Field32::guest_cs_access_rights);
+         const unsigned rpl = x.vmcs.get(Field16::guest_cs_selector) & 3u;
+         switch (cs.type()) {
+         case 9:
+         case 11:
+             return rpl == cs.dpl();
+         case 13:
+         case 15:
+             return rpl >= cs.dpl();
+         default:
+             return false;
+         }
+     }},
+    {"S15", Model::all, "DPL of data segments of type 11 is not checked",
+     [](const DeviationContext &, const entry_checks::Finding &finding) {
+         return (finding.value & 0xf) == 11;
+     }},
+    {"S16", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S17", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S19", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"R02", Model::all, "guest RIP is not checked in 64-bit code", detail::always},
+    {"R04", Model::unrestricted, "virtual-8086 mode is let in although CR0.PE is 0",
+     [](const DeviationContext &x, const entry_checks::Finding &) { return !x.ia32e_guest(); }},
+    {"A04", Model::all, "any event is injected into activity state HLT", detail::always},
+    {"A05", Model::all, "any event with vector 18 is injected into activity state shutdown",
+     [](const DeviationContext &x, const entry_checks::Finding &) {
+         return x.event().vector() == 18;
+     }},
+    {"I07", Model::all, "an NMI is injected while virtual NMIs are blocked", detail::always},
+    {"P01", Model::all, "bits 63:32 of the pending debug exceptions are not checked",
+     [](const DeviationContext &, const entry_checks::Finding &finding) {
+         return (finding.bits & 0xffffffff) == 0;
+     }},
+    {"P02", Model::all, "BS of the pending debug exceptions is not compared with TF",
+     detail::always},
+    {"M02", Model::penryn | Model::sandy, "without x2APIC, an APIC register is loaded",
+     detail::always},
+    {"M03", Model::all, "IA32_SMM_MONITOR_CTL is loaded", detail::always},
+    {"M04", Model::all, "IA32_BIOS_UPDT_TRIG is loaded", detail::always},
+};
+
+/// Demands of its own.
+inline constexpr Addition additions[] = {
+    {"S13", Model::unrestricted,
+     "CS is refused for its RPL, with which the SDM compares nothing in an unrestricted guest",
+     [](const DeviationContext &x) {
+         if (x.virtual_8086()) {
+             return false;
+         }
+         const AccessRights cs = x.rights(Field32::guest_cs_access_rights);
+         const unsigned rpl = x.vmcs.get(Field16::guest_cs_selector) & 3u;
+         const bool conforming = cs.type() == 13 || cs.type() == 15;
+         const bool plain = cs.type() == 9 || cs.type() == 11;
+         return (plain && rpl != cs.dpl()) || (conforming && rpl < cs.dpl());
+     }},
+    {"R06", Model::tigerlake, "guest SSP must be canonical, and below 4 GByte outside IA-32e mode",
+     [](const DeviationContext &x) {
+         const bool loads = (x.vmcs.get(Field32::entry_controls) &
+                             control_bit(EntryControl::load_cet_state)) != 0;
+         const std::uint64_t ssp = x.vmcs.get(FieldNatural::guest_ssp);
+         return loads && (!is_canonical(ssp, x.cpu.linear_address_width) ||
+                          (!x.ia32e_guest() && (ssp >> 32) != 0));
+     }},
+    {"G17", Model::tigerlake, "guest IA32_S_CET must be below 4 GByte outside IA-32e mode",
+     [](const DeviationContext &x) {
+         const bool loads = (x.vmcs.get(Field32::entry_controls) &
+                             control_bit(EntryControl::load_cet_state)) != 0;
+         return loads && !x.ia32e_guest() &&
+                (x.vmcs.get(FieldNatural::guest_s_cet) >> 32) != 0;
+     }},
+};
+
+inline constexpr unsigned omission_count = sizeof(omissions) / sizeof(omissions[0]);
+inline constexpr unsigned addition_count = sizeof(additions) / sizeof(additions[0]);
+/// All kinds together: the one more is the exit qualification of I05.
+inline constexpr unsigned deviation_count = omission_count + addition_count + 1;
+/// The number of that one.
+inline constexpr unsigned i05_qualification = omission_count + addition_count;
+
+/// True if a rule's id is `wanted`, or `wanted` and a letter.
+constexpr bool is_rule(const char *id, const char *wanted) {
+    while (*wanted != 0 && *id == *wanted) {
+        ++id;
+        ++wanted;
+    }
+    return *wanted == 0 && (*id == 0 || id[1] == 0);
+}
+
+/// What the emulated processor should do, by what the doctor found and by the deviations.
+/// \param used one bit for each deviation that was needed: omissions, additions, I05
+/// \param kept one bit for each rule that is broken and applied, as Verdict::broken
+constexpr entry_checks::Prediction
+with_deviations(const DeviationContext &x, const entry_checks::Verdict &verdict, unsigned models,
+                std::uint64_t &used, std::uint64_t (&kept)[entry_checks::rule_limit / 64]) {
+    using namespace entry_checks;
+    Prediction ends;
+    used = 0;
+    for (std::uint64_t &word : kept) {
+        word = 0;
+    }
+    for (std::uint32_t i = 0; i < verdict.count; ++i) {
+        const Finding &finding = verdict.findings[i];
+        const Rule &rule = all_rules[finding.rule];
+        bool omitted = false;
+        for (unsigned n = 0; n < omission_count; ++n) {
+            if ((omissions[n].models & models) != 0 && is_rule(rule.id, omissions[n].rule) &&
+                omissions[n].applies(x, finding)) {
+                used |= std::uint64_t{1} << n;
+                omitted = true;
+            }
+        }
+        if (omitted) {
+            continue;
+        }
+        kept[finding.rule / 64] |= std::uint64_t{1} << (finding.rule % 64);
+        switch (rule.failure) {
+        case FailureClass::controls:
+            ends.error_7 = true;
+            break;
+        case FailureClass::host_state:
+            ends.error_8 = true;
+            break;
+        case FailureClass::guest_state:
+            if (rule.qualification == Qualification::nmi_blocked) {
+                used |= std::uint64_t{1} << i05_qualification;
+                ends.qualifications |= 1u;
+            } else {
+                ends.qualifications =
+                    static_cast<std::uint8_t>(ends.qualifications | (1u << rule.qualification));
+            }
+            break;
+        case FailureClass::msr_loading:
+            if (ends.msr_entry == 0 || finding.entry < ends.msr_entry) {
+                ends.msr_entry = finding.entry;
+            }
+            break;
+        case FailureClass::undefined:
+            ends.undefined = true;
+            break;
+        }
+    }
+    for (unsigned n = 0; n < addition_count; ++n) {
+        if ((additions[n].models & models) != 0 && additions[n].applies(x)) {
+            used |= std::uint64_t{1} << (omission_count + n);
+            ends.qualifications |= 1u;
+        }
+    }
+    if (ends.error_7 || ends.error_8) {
+        ends.qualifications = 0;
+        ends.msr_entry = 0;
+    } else if (ends.qualifications != 0) {
+        ends.msr_entry = 0;
+    }
+    ends.enters =
+        !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
+    return ends;
+}
+
+/// True if Bochs 2.7 would end with a panic instead of an outcome.
+/// \param here what with_deviations() foresees
+constexpr bool would_panic(const DeviationContext &x, const entry_checks::Prediction &here) {
+    // An event of type 7 on a model without the monitor trap flag.
+    if (x.event().is(entry_checks::Injection::other_event) &&
+        !x.cpu.vmx.supports(PrimaryControl::monitor_trap_flag)) {
+        return true;
+    }
+    // IA-32e mode in real mode: G06 is not applied, and then EFER.LMA meets CR0.PE = 0.
+    const bool state_is_loaded = here.enters || here.msr_entry != 0;
+    return state_is_loaded && x.ia32e_guest() &&
+           (x.vmcs.get(FieldNatural::guest_cr0) & Cr0::pe) == 0;
+}
+
+} // namespace vtx::testing
