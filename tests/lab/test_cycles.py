@@ -70,7 +70,7 @@ def grown(output: str, slack_pages: int) -> list[str]:
     }}
     quiet; i=0
     while [ $i -lt {CYCLES} ]; do
-        cycle; i=$((i + 1))
+        cycle; i=$((i + 1)); [ $((i % 10)) = 0 ] && echo $i
         [ $i = {EARLY} ] && measure early
     done
     measure late; loud""", seconds=600)
@@ -86,6 +86,7 @@ def test_many_cycles(step: str, case: Case) -> None:
 @in_guest(FAILING, lambda step: f"""{MEASURE}
     fail_everywhere() {{
         n=1
+        echo all points
         while probe insmod $M/{step}.ko fail_at=$n; status=$?; [ $status = 12 ]; do
             [ $n -lt 100 ] || fail "it fails for ever"
             grep "^{step} " /proc/modules && fail "fail_at=$n: it is loaded"

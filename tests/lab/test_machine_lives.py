@@ -180,7 +180,7 @@ def test_tracing_does_not_wait_for_guests(case: Case) -> None:
     load step05_exits limit_ms=30000 || fail "step05: $?"
     cat /proc/uptime; $X/probe write $X/endless {PROGRAM} & guest=$!
     while [ -d /proc/$guest ] && [ "$(cut -d' ' -f3 /proc/$guest/stat)" != Z ]; do
-        sleep 1; ticks=$((ticks + 1))
+        sleep 1; ticks=$((ticks + 1)); echo second
     done
     wait $guest; echo "guest $?"; cat /proc/uptime; echo "ticks $ticks"
     unload step05_exits""")
