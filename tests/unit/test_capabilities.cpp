@@ -118,6 +118,17 @@ FakeProcessor newest() {
     return cpu;
 }
 
+// A reader takes an Msr and may fail; nothing else is one.
+template <class Reader>
+concept IsReader = requires(Reader reader) {
+    read_capabilities(reader);
+};
+static_assert(IsReader<FakeProcessor>);
+static_assert(IsReader<std::optional<std::uint64_t> (*)(Msr)>);
+static_assert(!IsReader<std::optional<std::uint64_t> (*)(std::uint32_t)>);
+static_assert(!IsReader<const char *(*)(Msr)>);
+static_assert(!IsReader<int>);
+
 } // namespace
 
 TEST(ReadCapabilities, OldestReadsElevenRegisters) {
