@@ -16,7 +16,6 @@ STEPS = [module_name(folder) for folder in step_folders()]
 CYCLES = int(os.environ.get("VTX_CYCLES", "150"))
 EARLY = 50
 GUEST = Guest("6.1", tag="cycles")
-FAILING = (GUEST, Guest("6.12", kernel_modules=("irqbypass", "kvm", "kvm-intel")))
 ROUNDS = (3, 24)  # through all points, before the early and before the late measurement
 SLACK = 20  # pages
 KEY = ("step", "kernel")
@@ -83,7 +82,7 @@ def test_many_cycles(step: str, case: Case) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
-@in_guest(FAILING, lambda step: f"""{MEASURE}
+@in_guest(GUEST, lambda step: f"""{MEASURE}
     fail_everywhere() {{
         n=1
         echo all points

@@ -50,7 +50,7 @@ def test_cpu_goes_offline_and_online_under_step06(case: Case) -> None:
     assert not case.trouble and not case.left, case
 
 
-@in_guest(TWO, f"""
+@in_guest(TWO[0], f"""
     load step05_exits limit_ms=60000 || fail "step05: $?"
     taskset 2 $X/probe write $X/endless {PROGRAM} & guest=$!
     online=/sys/devices/system/cpu/cpu1/online
@@ -90,7 +90,7 @@ def test_cpu_first_seen_later_gets_a_guest(case: Case) -> None:
 
 # ---- guests that end, modules that go ----------------------------------------------------------
 
-@in_guest(TWO, f"""
+@in_guest(TWO[0], f"""
     load step06_vmxoff dying_cpu=1 || fail "step06: $?"
     sleep 0.3; cat {CPUS}; echo "@ then"; sleep 0.1; cat {CPUS}
     unload step06_vmxoff""")
@@ -102,7 +102,7 @@ def test_one_guest_dies_and_the_other_goes_on(case: Case) -> None:
     assert not case.trouble and not case.left, case
 
 
-@in_guest(TWO, f"""
+@in_guest(TWO[0], f"""
     load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"
     $X/probe write $X/endless {PROGRAM} & guest=$!
     sleep 0.2

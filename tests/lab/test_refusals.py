@@ -16,11 +16,9 @@ from extras import in_guest
 from guest import Case, Guest
 
 KVM = ("irqbypass", "kvm", "kvm-intel")
-
 WITH_KVM = (Guest("6.1", kernel_modules=KVM), Guest("6.12", kernel_modules=KVM))
 TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
-NO_VMX = (Guest("6.1", "prescott"), Guest("6.1", "venice"), Guest("6.1", "zambezi"),
-          Guest("6.12", "trinity"))
+NO_VMX = (Guest("6.1", "prescott"), Guest("6.1", "venice"), Guest("6.12", "trinity"))
 PENRYN = Guest("6.1", "penryn")
 
 EACH_STEP = "with_stranger; each_step; rmmod stranger"
@@ -93,12 +91,12 @@ def test_kvm_was_unloaded(case: Case) -> None:
     expect(case, "kvm_intel was loaded, and is unloaded again", "loads", "")
 
 
-@in_guest(TWO, f"with_stranger; hold 1; {ON_CPU_1}; rmmod stranger")
+@in_guest(TWO[0], f"with_stranger; hold 1; {ON_CPU_1}; rmmod stranger")
 def test_stranger_holds_vmx_here(case: Case) -> None:
     expect(case, "CR4.VMXE is set on CPU 1, where the step is loaded", "EBUSY", r"CR4\.VMXE")
 
 
-@in_guest(TWO, f"with_stranger; hold 1; {ON_CPU_0}; rmmod stranger")
+@in_guest(TWO[0], f"with_stranger; hold 1; {ON_CPU_0}; rmmod stranger")
 def test_stranger_holds_vmx_on_another_cpu(case: Case) -> None:
     expect(case, "CR4.VMXE is set on CPU 1, the step is loaded on CPU 0", "EBUSY", r"CR4\.VMXE",
            spared=("step03_vmcs", "step04_launch", "step05_exits"))
@@ -256,7 +254,7 @@ def test_spoiled_entries_fail_as_asked(case: Case) -> None:
 
 # ---- VMX taken away while a guest runs --------------------------------------------------------
 
-@in_guest(TWO, """
+@in_guest(TWO[0], """
     with_stranger
     load step05_exits limit_ms=60000 || fail "step05: $?"
     taskset 2 $X/probe write $X/endless /sys/kernel/debug/step05_exits/guest & guest=$!
@@ -270,7 +268,7 @@ def test_vmx_is_taken_from_a_guest_of_step05(case: Case) -> None:
     assert "CR4.VMXE" in case.log and not case.trouble, case
 
 
-@in_guest(TWO, """
+@in_guest(TWO[0], """
     with_stranger
     load step06_vmxoff || fail "step06: $?"
     hold 1; sleep 0.3

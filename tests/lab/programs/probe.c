@@ -50,7 +50,10 @@ static int write_at_once(const char *from, const char *to)
 static int run_kvm(unsigned int seconds)
 {
 	static const unsigned char halt = 0xf4;
-	struct kvm_userspace_memory_region region = { .guest_phys_addr = 0x1000, .memory_size = 4096 };
+	struct kvm_userspace_memory_region region = {
+		.guest_phys_addr = 0x1000,
+		.memory_size = 4096,
+	};
 	struct kvm_regs registers = { .rip = 0x1000, .rflags = 2 };
 	struct kvm_sregs system;
 	int kvm = open("/dev/kvm", O_RDWR), machine, cpu;
