@@ -137,9 +137,8 @@ struct VmcsSnapshot {
     /// A field for which it gives nothing becomes unknown: the processor does not have it.
     /// \param read called as read(encoding), gives std::optional<std::uint64_t>: VMREAD, usually
     template <class Read>
-    requires std::invocable<Read &, std::uint32_t> &&
-        std::convertible_to<std::invoke_result_t<Read &, std::uint32_t>,
-                            std::optional<std::uint64_t>>
+    requires std::invocable<Read &, std::uint32_t> && std::convertible_to<
+        std::invoke_result_t<Read &, std::uint32_t>, std::optional<std::uint64_t>>
     constexpr void fill(Read &&read) {
         clear();
         for (const FieldInfo &field : all_fields) {
@@ -164,7 +163,7 @@ struct VmcsSnapshot {
 
     friend constexpr bool operator==(const VmcsSnapshot &, const VmcsSnapshot &) = default;
 
-  private:
+private:
     constexpr bool known_at(std::size_t slot) const {
         return ((known_bits[slot / 64] >> (slot % 64)) & 1u) != 0;
     }

@@ -50,17 +50,17 @@ struct DeviationContext {
 
 /// A rule that the emulated processor does not apply, or not in this case.
 struct Omission {
-    const char *rule;    ///< Id of the rule, without the letter that splits it.
-    unsigned models;     ///< On which models.
-    const char *what;    ///< In words.
+    const char *rule; ///< Id of the rule, without the letter that splits it.
+    unsigned models;  ///< On which models.
+    const char *what; ///< In words.
     bool (*applies)(const DeviationContext &, const entry_checks::Finding &);
 };
 
 /// A demand that the emulated processor makes and the SDM does not; it gives exit reason 33.
 struct Addition {
-    const char *rule;    ///< Id of the rule that comes closest.
-    unsigned models;     ///< On which models.
-    const char *what;    ///< In words.
+    const char *rule; ///< Id of the rule that comes closest.
+    unsigned models;  ///< On which models.
+    const char *what; ///< In words.
     bool (*applies)(const DeviationContext &);
 };
 
@@ -106,9 +106,12 @@ inline constexpr Omission omissions[] = {
     {"G05", Model::all, "guest IA32_DEBUGCTL is not checked", detail::always},
     {"G06", Model::unrestricted, "an IA-32e mode guest without paging is let in", detail::always},
     {"G12", Model::all, "guest IA32_PERF_GLOBAL_CTRL is not checked", detail::always},
-    {"S06", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
-    {"S10", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
-    {"S12", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S06", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
+    {"S10", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
+    {"S12", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
     {"S13", Model::unrestricted, "DPL of CS is compared with its RPL, not with DPL of SS",
      [](const DeviationContext &x, const entry_checks::Finding &) {
          const AccessRights cs = x.rights(Field32::guest_cs_access_rights);
@@ -128,9 +131,12 @@ inline constexpr Omission omissions[] = {
      [](const DeviationContext &, const entry_checks::Finding &finding) {
          return (finding.value & 0xf) == 11;
      }},
-    {"S16", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
-    {"S17", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
-    {"S19", Model::all, "a usable SS with a null selector is not checked in 64-bit code", detail::ss_hole},
+    {"S16", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
+    {"S17", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
+    {"S19", Model::all, "a usable SS with a null selector is not checked in 64-bit code",
+     detail::ss_hole},
     {"R02", Model::all, "guest RIP is not checked in 64-bit code", detail::always},
     {"R04", Model::unrestricted, "virtual-8086 mode is let in although CR0.PE is 0",
      [](const DeviationContext &x, const entry_checks::Finding &) { return !x.ia32e_guest(); }},
@@ -168,18 +174,17 @@ inline constexpr Addition additions[] = {
      }},
     {"R06", Model::tigerlake, "guest SSP must be canonical, and below 4 GByte outside IA-32e mode",
      [](const DeviationContext &x) {
-         const bool loads = (x.vmcs.get(Field32::entry_controls) &
-                             control_bit(EntryControl::load_cet_state)) != 0;
+         const bool loads =
+             (x.vmcs.get(Field32::entry_controls) & control_bit(EntryControl::load_cet_state)) != 0;
          const std::uint64_t ssp = x.vmcs.get(FieldNatural::guest_ssp);
          return loads && (!is_canonical(ssp, x.cpu.linear_address_width) ||
                           (!x.ia32e_guest() && (ssp >> 32) != 0));
      }},
     {"G17", Model::tigerlake, "guest IA32_S_CET must be below 4 GByte outside IA-32e mode",
      [](const DeviationContext &x) {
-         const bool loads = (x.vmcs.get(Field32::entry_controls) &
-                             control_bit(EntryControl::load_cet_state)) != 0;
-         return loads && !x.ia32e_guest() &&
-                (x.vmcs.get(FieldNatural::guest_s_cet) >> 32) != 0;
+         const bool loads =
+             (x.vmcs.get(Field32::entry_controls) & control_bit(EntryControl::load_cet_state)) != 0;
+         return loads && !x.ia32e_guest() && (x.vmcs.get(FieldNatural::guest_s_cet) >> 32) != 0;
      }},
 };
 
@@ -202,9 +207,9 @@ constexpr bool is_rule(const char *id, const char *wanted) {
 /// What the emulated processor should do, by what the doctor found and by the deviations.
 /// \param used one bit for each deviation that was needed: omissions, additions, I05
 /// \param kept one bit for each rule that is broken and applied, as Verdict::broken
-constexpr entry_checks::Prediction
-with_deviations(const DeviationContext &x, const entry_checks::Verdict &verdict, unsigned models,
-                std::uint64_t &used, std::uint64_t (&kept)[entry_checks::rule_limit / 64]) {
+constexpr entry_checks::Prediction with_deviations(
+    const DeviationContext &x, const entry_checks::Verdict &verdict, unsigned models,
+    std::uint64_t &used, std::uint64_t (&kept)[entry_checks::rule_limit / 64]) {
     using namespace entry_checks;
     Prediction ends;
     used = 0;
@@ -264,8 +269,7 @@ with_deviations(const DeviationContext &x, const entry_checks::Verdict &verdict,
     } else if (ends.qualifications != 0) {
         ends.msr_entry = 0;
     }
-    ends.enters =
-        !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
+    ends.enters = !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
     return ends;
 }
 

@@ -40,12 +40,13 @@ void *memset(void *to, int value, std::size_t size) {
 // The runner writes these four words into the image, behind the eight letters.
 struct Settings {
     char magic[8];
-    std::uint32_t model;     // one bit of Model
-    std::uint32_t seed;      // of the random pairs
-    std::uint32_t pairs;     // how many, for each known-good VMCS
-    std::uint32_t stride;    // of what is not essential, take every n-th; 1 is all of it
+    std::uint32_t model;  // one bit of Model
+    std::uint32_t seed;   // of the random pairs
+    std::uint32_t pairs;  // how many, for each known-good VMCS
+    std::uint32_t stride; // of what is not essential, take every n-th; 1 is all of it
 };
-extern "C" const volatile Settings settings = {{'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 1};
+extern "C" const volatile Settings settings = {
+    {'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 1};
 
 namespace {
 
@@ -317,19 +318,17 @@ void print_bits(const std::uint64_t (&bits)[rule_limit / 64]) {
 
 /// A line in Bochs' own log, between which those of this case stand: it reports an RDMSR of a
 /// register that does not exist, with its number.
-void mark_log(std::uint32_t number) {
-    (void)read_msr(static_cast<Msr>(0x70000000u + number));
-}
+void mark_log(std::uint32_t number) { (void)read_msr(static_cast<Msr>(0x70000000u + number)); }
 
 /// The rule that is never more than undecided, because processors differ; this one demands it.
 constexpr std::size_t nmi_behind_sti = find_rule("I05b");
 
 /// How a verdict and an outcome compare.
 enum Agreement : char {
-    agrees = '=',      // with the SDM
-    undecided = '~',   // the doctor could not say, and said so
-    deviates = '!',    // as the table of deviations says
-    disagrees = 'X',   // nobody knows why
+    agrees = '=',    // with the SDM
+    undecided = '~', // the doctor could not say, and said so
+    deviates = '!',  // as the table of deviations says
+    disagrees = 'X', // nobody knows why
 };
 
 void run_case(unsigned base_index, const Mutation &first, const Mutation *second) {
@@ -355,8 +354,7 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
     examine(wanted, cpu, situation, verdict);
     std::uint64_t used = 0;
     std::uint64_t kept[rule_limit / 64];
-    const Prediction here =
-        with_deviations(context, verdict, settings.model, used, kept);
+    const Prediction here = with_deviations(context, verdict, settings.model, used, kept);
     if (would_panic(context, here)) {
         ++skipped;
         return;
@@ -375,8 +373,9 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
         verdict_holds = agrees;
     } else if (fits(here, seen)) {
         verdict_holds = deviates;
-    } else if (verdict.undecided[nmi_behind_sti] != Undecided::no &&
-               fits(Prediction{.qualifications = 1}, seen)) {
+    } else if (
+        verdict.undecided[nmi_behind_sti] != Undecided::no &&
+        fits(Prediction{.qualifications = 1}, seen)) {
         verdict_holds = undecided;
     }
     print("C ");
@@ -583,8 +582,8 @@ void differential() {
         }
     }
     unsigned index = 0;
-    for (const GuestKind kind : {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode,
-                                 GuestKind::virtual_8086}) {
+    for (const GuestKind kind :
+         {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode, GuestKind::virtual_8086}) {
         for (const bool ept : {false, true}) {
             run_kind(index, kind, ept);
             ++index;

@@ -70,9 +70,9 @@ constexpr bool can_run(const ProcessorDescription &cpu, GuestKind kind, bool ept
 namespace detail {
 
 /// Fills in one segment register of the guest.
-constexpr void set_segment(VmcsSnapshot &vmcs, const entry_checks::SegmentFields &fields,
-                           std::uint16_t selector, std::uint64_t base, std::uint32_t limit,
-                           std::uint32_t rights) {
+constexpr void set_segment(
+    VmcsSnapshot &vmcs, const entry_checks::SegmentFields &fields, std::uint16_t selector,
+    std::uint64_t base, std::uint32_t limit, std::uint32_t rights) {
     vmcs.set(fields.selector, selector);
     vmcs.set(fields.base, base);
     vmcs.set(fields.limit, limit);
@@ -81,13 +81,13 @@ constexpr void set_segment(VmcsSnapshot &vmcs, const entry_checks::SegmentFields
 
 /// Writes a control word: what must be 1, and what of `wanted` may be.
 template <NarrowControl C>
-constexpr void set_controls(VmcsSnapshot &vmcs, const VmxCapabilities &caps,
-                            ControlSet<C> wanted) {
+constexpr void set_controls(VmcsSnapshot &vmcs, const VmxCapabilities &caps, ControlSet<C> wanted) {
     vmcs.set(control_field<C>(), caps.adjust(ControlSet<C>{}, wanted).value.bits);
 }
 
-constexpr void set_all_controls(VmcsSnapshot &vmcs, const ProcessorDescription &cpu,
-                                GuestKind kind, bool ept, const Surroundings &around) {
+constexpr void set_all_controls(
+    VmcsSnapshot &vmcs, const ProcessorDescription &cpu, GuestKind kind, bool ept,
+    const Surroundings &around) {
     const VmxCapabilities &caps = cpu.vmx;
     set_controls(vmcs, caps, ControlSet<PinControl>{});
     set_controls(vmcs, caps, ControlSet<PrimaryControl>{PrimaryControl::hlt_exiting});
@@ -97,14 +97,15 @@ constexpr void set_all_controls(VmcsSnapshot &vmcs, const ProcessorDescription &
         if (kind == GuestKind::real_mode) {
             second = second.with(SecondaryControl::unrestricted_guest);
         }
-        set_controls(vmcs, caps,
-                     ControlSet<PrimaryControl>{PrimaryControl::hlt_exiting,
-                                                PrimaryControl::activate_secondary_controls});
+        set_controls(
+            vmcs, caps,
+            ControlSet<PrimaryControl>{
+                PrimaryControl::hlt_exiting, PrimaryControl::activate_secondary_controls});
     }
     set_controls(vmcs, caps, second);
-    set_controls(vmcs, caps,
-                 ControlSet<ExitControl>{ExitControl::host_address_space_size,
-                                         ExitControl::load_efer});
+    set_controls(
+        vmcs, caps,
+        ControlSet<ExitControl>{ExitControl::host_address_space_size, ExitControl::load_efer});
     ControlSet<EntryControl> entry{EntryControl::load_debug_controls, EntryControl::load_efer};
     if (kind == GuestKind::long_mode) {
         entry = entry.with(EntryControl::ia32e_mode_guest);
@@ -156,8 +157,9 @@ constexpr void set_guest_segments(VmcsSnapshot &vmcs, GuestKind kind) {
     set_segment(vmcs, seg::tr, 0x30, 0x21000, 0x67, AccessRights::tss64_busy().value);
 }
 
-constexpr void set_guest_registers(VmcsSnapshot &vmcs, const ProcessorDescription &cpu,
-                                   GuestKind kind, const Surroundings &around) {
+constexpr void set_guest_registers(
+    VmcsSnapshot &vmcs, const ProcessorDescription &cpu, GuestKind kind,
+    const Surroundings &around) {
     const VmxCapabilities &caps = cpu.vmx;
     std::uint64_t cr0 = (Cr0::pe | Cr0::pg | Cr0::ne | Cr0::et | Cr0::wp) | caps.cr0_fixed0;
     std::uint64_t cr4 = caps.cr4_fixed0;
@@ -202,8 +204,9 @@ constexpr void set_guest_registers(VmcsSnapshot &vmcs, const ProcessorDescriptio
 
 /// Fills in a VMCS that breaks no rule on this processor. Precondition: can_run(cpu, kind, ept).
 /// Every field is set; those that the processor does not have are of no consequence.
-constexpr void make_known_good(VmcsSnapshot &vmcs, const ProcessorDescription &cpu, GuestKind kind,
-                               bool ept, const Surroundings &around) {
+constexpr void make_known_good(
+    VmcsSnapshot &vmcs, const ProcessorDescription &cpu, GuestKind kind, bool ept,
+    const Surroundings &around) {
     for (const FieldInfo &field : all_fields) {
         vmcs.set(field.encoding, 0u);
     }
@@ -217,8 +220,9 @@ constexpr void make_known_good(VmcsSnapshot &vmcs, const ProcessorDescription &c
           Field64::pid_pointer_table_address, Field64::low_pasid_directory}) {
         vmcs.set(address, around.page);
     }
-    for (const Field64 address : {Field64::io_bitmap_b, Field64::apic_access_address,
-                                  Field64::vmwrite_bitmap, Field64::high_pasid_directory}) {
+    for (const Field64 address :
+         {Field64::io_bitmap_b, Field64::apic_access_address, Field64::vmwrite_bitmap,
+          Field64::high_pasid_directory}) {
         vmcs.set(address, around.second_page);
     }
     vmcs.set(Field64::tsc_multiplier, std::uint64_t{1} << 48);

@@ -133,8 +133,8 @@ _TABLE: list[tuple[str, str]] = [
 PATTERNS = [(re.compile(pattern), frozenset(rules.split())) for pattern, rules in _TABLE]
 
 #: Lines that come from elsewhere, before the one that tells: a WRMSR that is refused, for instance.
-NOISE = re.compile(r"^(VMEXIT: |set_segment_ar|check_|WRMSR|wrmsr|RDMSR|VMX_|CheckPDPTR|is_eptptr|SetCR|MSR_|"
-                   r"PDPTR|lapic|VMCS)|PDPE|PDPTE|non-canonical value|[Ee]xception\(")
+NOISE = re.compile(r"^(VMEXIT: |set_segment_ar|check_|WRMSR|wrmsr|RDMSR|VMX_|CheckPDPTR|is_eptptr|"
+                   r"SetCR|MSR_|PDPTR|lapic|VMCS)|PDPE|PDPTE|non-canonical value|[Ee]xception\(")
 
 
 def matching_rules(text: str) -> frozenset[str] | None:

@@ -3,8 +3,8 @@
 /// The VMCSs of the differential test: known-good ones, broken in one place, or in two.
 ///
 /// No guest of these may run, for some would never come back: the last entry of the MSR-load list
-/// is one that no VM entry can load. A VMCS in which nothing else is wrong thus gives exit reason 34,
-/// after every other check; so no mutation takes that entry away.
+/// is one that no VM entry can load. A VMCS in which nothing else is wrong thus gives exit reason
+/// 34, after every other check; so no mutation takes that entry away.
 ///
 /// There are some seven thousand mutations of each known-good VMCS. Those that the sink is told to
 /// be essential (every bit of every control and access-rights field, and whatever a rule or a
@@ -66,9 +66,10 @@ inline constexpr std::uint32_t use_secondary =
 
 /// Collects the mutations of one known-good VMCS.
 template <class Sink> class Collector {
-  public:
-    Collector(const ProcessorDescription &cpu, const VmcsSnapshot &base, const Surroundings &around,
-              Sink &sink)
+public:
+    Collector(
+        const ProcessorDescription &cpu, const VmcsSnapshot &base, const Surroundings &around,
+        Sink &sink)
         : cpu_{cpu}, base_{base}, around_{around}, sink_{sink} {}
 
     /// \param guest_only leave out what is the same whatever the guest
@@ -86,10 +87,10 @@ template <class Sink> class Collector {
         lists();
     }
 
-  private:
+private:
     /// While it lives, mutations are essential.
     class Essential {
-      public:
+    public:
         explicit Essential(Collector &collector) : collector_{collector} {
             collector_.essential_ = true;
         }
@@ -97,7 +98,7 @@ template <class Sink> class Collector {
         Essential(const Essential &) = delete;
         Essential &operator=(const Essential &) = delete;
 
-      private:
+    private:
         Collector &collector_;
     };
 
@@ -148,8 +149,8 @@ template <class Sink> class Collector {
         each_bit(Field32::entry_controls, 32);
         for (unsigned bit = 0; bit < 32; ++bit) {
             add(Mutation{}
-                      .set(Field32::primary_controls, primary(use_secondary))
-                      .flip(Field32::secondary_controls, std::uint64_t{1} << bit));
+                    .set(Field32::primary_controls, primary(use_secondary))
+                    .flip(Field32::secondary_controls, std::uint64_t{1} << bit));
             add(Mutation{}.flip(Field32::secondary_controls, std::uint64_t{1} << bit));
         }
         for (const std::uint64_t count : {1, 3, 4, 5, 255, 256}) {
@@ -162,12 +163,11 @@ template <class Sink> class Collector {
     /// control together with the TPR shadow and external-interrupt exiting.
     void control_dependencies() {
         for (unsigned set = 0; set < 8; ++set) {
-            const std::uint32_t pins =
-                ((set & 1) != 0 ? control_bit(PinControl::nmi_exiting) : 0) |
-                ((set & 2) != 0 ? control_bit(PinControl::virtual_nmis) : 0);
+            const std::uint32_t pins = ((set & 1) != 0 ? control_bit(PinControl::nmi_exiting) : 0) |
+                                       ((set & 2) != 0 ? control_bit(PinControl::virtual_nmis) : 0);
             Mutation mutation;
-            mutation.set(Field32::pin_based_controls,
-                         base_.get(Field32::pin_based_controls) | pins);
+            mutation.set(
+                Field32::pin_based_controls, base_.get(Field32::pin_based_controls) | pins);
             if ((set & 4) != 0) {
                 with_primary(PrimaryControl::nmi_window_exiting, mutation);
             }
@@ -180,22 +180,24 @@ template <class Sink> class Collector {
                 const std::uint32_t external =
                     (set & 2) != 0 ? control_bit(PinControl::external_interrupt_exiting) : 0;
                 add(Mutation{}
-                          .set(Field32::primary_controls, primary(use_secondary | shadow))
-                          .set(Field32::pin_based_controls,
-                               base_.get(Field32::pin_based_controls) | external)
-                          .set(Field32::secondary_controls, secondary(1u << bit)));
+                        .set(Field32::primary_controls, primary(use_secondary | shadow))
+                        .set(
+                            Field32::pin_based_controls,
+                            base_.get(Field32::pin_based_controls) | external)
+                        .set(Field32::secondary_controls, secondary(1u << bit)));
                 add(Mutation{} // without EPT
-                          .set(Field32::primary_controls, primary(use_secondary | shadow))
-                          .set(Field32::pin_based_controls,
-                               base_.get(Field32::pin_based_controls) | external)
-                          .set(Field32::secondary_controls, 1u << bit));
+                        .set(Field32::primary_controls, primary(use_secondary | shadow))
+                        .set(
+                            Field32::pin_based_controls,
+                            base_.get(Field32::pin_based_controls) | external)
+                        .set(Field32::secondary_controls, 1u << bit));
             }
             for (unsigned other = 0; other < bit; ++other) {
                 add(Mutation{}
-                          .set(Field32::primary_controls,
-                               primary(use_secondary |
-                                       control_bit(PrimaryControl::use_tpr_shadow)))
-                          .set(Field32::secondary_controls, (1u << bit) | (1u << other)));
+                        .set(
+                            Field32::primary_controls,
+                            primary(use_secondary | control_bit(PrimaryControl::use_tpr_shadow)))
+                        .set(Field32::secondary_controls, (1u << bit) | (1u << other)));
             }
         }
         const Essential rest{*this};
@@ -204,13 +206,16 @@ template <class Sink> class Collector {
                  {0u, control_bit(SecondaryControl::virtualize_apic_accesses),
                   control_bit(SecondaryControl::virtual_interrupt_delivery)}) {
                 add(Mutation{}
-                          .set(Field32::primary_controls,
-                               primary(control_bit(PrimaryControl::use_tpr_shadow) |
-                                       (more != 0 ? use_secondary : 0)))
-                          .set(Field32::pin_based_controls,
-                               base_.get(Field32::pin_based_controls) | 1u)
-                          .set(Field32::secondary_controls, secondary(more))
-                          .set(Field32::tpr_threshold, threshold));
+                        .set(
+                            Field32::primary_controls,
+                            primary(
+                                control_bit(PrimaryControl::use_tpr_shadow) |
+                                (more != 0 ? use_secondary : 0)))
+                        .set(
+                            Field32::pin_based_controls,
+                            base_.get(Field32::pin_based_controls) | 1u)
+                        .set(Field32::secondary_controls, secondary(more))
+                        .set(Field32::tpr_threshold, threshold));
             }
         }
         for (unsigned bit = 0; bit < 32; ++bit) {
@@ -220,8 +225,7 @@ template <class Sink> class Collector {
             }
         }
         Mutation timer;
-        timer.flip(Field32::pin_based_controls,
-                   control_bit(PinControl::activate_preemption_timer));
+        timer.flip(Field32::pin_based_controls, control_bit(PinControl::activate_preemption_timer));
         timer.flip(Field32::exit_controls, control_bit(ExitControl::save_preemption_timer_value));
         add(timer);
     }
@@ -232,9 +236,18 @@ template <class Sink> class Collector {
     std::uint64_t edge(unsigned i) const {
         const std::uint64_t top = std::uint64_t{1} << cpu_.physical_address_width;
         const std::uint64_t edges[edge_count] = {
-            0,   1,      8,   0x10,       0x800,
-            top, top - 0x1000, top - 1, around_.page | 0x40, std::uint64_t{1} << 52,
-            std::uint64_t{1} << 63, ~std::uint64_t{0}};
+            0,
+            1,
+            8,
+            0x10,
+            0x800,
+            top,
+            top - 0x1000,
+            top - 1,
+            around_.page | 0x40,
+            std::uint64_t{1} << 52,
+            std::uint64_t{1} << 63,
+            ~std::uint64_t{0}};
         return edges[i];
     }
 
@@ -269,14 +282,14 @@ template <class Sink> class Collector {
             Field64 field;
         };
         for (const BySecondary &row : {
-                 BySecondary{SecondaryControl::virtualize_apic_accesses,
-                             Field64::apic_access_address},
+                 BySecondary{
+                     SecondaryControl::virtualize_apic_accesses, Field64::apic_access_address},
                  BySecondary{SecondaryControl::vmcs_shadowing, Field64::vmread_bitmap},
                  BySecondary{SecondaryControl::vmcs_shadowing, Field64::vmwrite_bitmap},
                  BySecondary{SecondaryControl::ept_violation_ve, Field64::ve_information_address},
                  BySecondary{SecondaryControl::enable_pml, Field64::pml_address},
-                 BySecondary{SecondaryControl::sub_page_write_permissions,
-                             Field64::spp_table_pointer},
+                 BySecondary{
+                     SecondaryControl::sub_page_write_permissions, Field64::spp_table_pointer},
                  BySecondary{SecondaryControl::enable_ept, Field64::ept_pointer},
                  BySecondary{SecondaryControl::use_tsc_scaling, Field64::tsc_multiplier},
              }) {
@@ -288,11 +301,12 @@ template <class Sink> class Collector {
         Mutation functions;
         if (with_secondary(SecondaryControl::enable_vm_functions, functions)) {
             for (unsigned bit = 0; bit < 64; ++bit) {
-                add(Mutation{functions}.set(Field64::vm_function_controls,
-                                              std::uint64_t{1} << bit));
+                add(Mutation{functions}.set(
+                    Field64::vm_function_controls, std::uint64_t{1} << bit));
             }
-            edges_of(Field64::eptp_list_address,
-                     Mutation{functions}.set(Field64::vm_function_controls, 1));
+            edges_of(
+                Field64::eptp_list_address,
+                Mutation{functions}.set(Field64::vm_function_controls, 1));
         }
         const Essential rest{*this};
         Mutation scaled;
@@ -365,13 +379,14 @@ template <class Sink> class Collector {
                         .flip(FieldNatural::host_cr4, Cr4::cet)
                         .flip(FieldNatural::host_cr0, Cr0::wp));
             }
-            cet_state(Field32::exit_controls, control_bit(ExitControl::load_cet_state),
-                      FieldNatural::host_s_cet, FieldNatural::host_ssp,
-                      FieldNatural::host_interrupt_ssp_table);
+            cet_state(
+                Field32::exit_controls, control_bit(ExitControl::load_cet_state),
+                FieldNatural::host_s_cet, FieldNatural::host_ssp,
+                FieldNatural::host_interrupt_ssp_table);
             add(Mutation{}
-                      .flip(Field32::exit_controls, control_bit(ExitControl::load_cet_state))
-                      .flip(FieldNatural::host_cr4, Cr4::cet)
-                      .flip(FieldNatural::host_cr0, Cr0::wp));
+                    .flip(Field32::exit_controls, control_bit(ExitControl::load_cet_state))
+                    .flip(FieldNatural::host_cr4, Cr4::cet)
+                    .flip(FieldNatural::host_cr0, Cr0::wp));
         }
     }
 
@@ -395,8 +410,9 @@ template <class Sink> class Collector {
         }
     }
 
-    void cet_state(Field32 word, std::uint32_t control, FieldNatural s_cet, FieldNatural ssp,
-                   FieldNatural table) {
+    void cet_state(
+        Field32 word, std::uint32_t control, FieldNatural s_cet, FieldNatural ssp,
+        FieldNatural table) {
         Mutation load;
         load.set(word, base_.get(word) | control);
         for (unsigned bit = 0; bit < 64; ++bit) {
@@ -435,12 +451,13 @@ template <class Sink> class Collector {
         load_msr(EntryControl::load_perf_global_ctrl, Field64::guest_perf_global_ctrl);
         load_msr(EntryControl::load_pkrs, Field64::guest_pkrs);
         if (cpu_.vmx.supports(EntryControl::load_cet_state)) {
-            cet_state(Field32::entry_controls, control_bit(EntryControl::load_cet_state),
-                      FieldNatural::guest_s_cet, FieldNatural::guest_ssp,
-                      FieldNatural::guest_interrupt_ssp_table);
+            cet_state(
+                Field32::entry_controls, control_bit(EntryControl::load_cet_state),
+                FieldNatural::guest_s_cet, FieldNatural::guest_ssp,
+                FieldNatural::guest_interrupt_ssp_table);
             add(Mutation{}
-                      .flip(FieldNatural::guest_cr4, Cr4::cet)
-                      .flip(FieldNatural::guest_cr0, Cr0::wp));
+                    .flip(FieldNatural::guest_cr4, Cr4::cet)
+                    .flip(FieldNatural::guest_cr0, Cr0::wp));
         }
         // Every combination of PE and PG, in and out of IA-32e mode and virtual-8086 mode, also for
         // unrestricted guests.
@@ -453,11 +470,11 @@ template <class Sink> class Collector {
             if ((set & 16) != 0) {
                 mutation.flip(FieldNatural::guest_rflags, Rflags::vm);
             }
-            mutation.flip(FieldNatural::guest_cr0,
-                          ((set & 1) != 0 ? Cr0::pe : 0) | ((set & 2) != 0 ? Cr0::pg : 0));
+            mutation.flip(
+                FieldNatural::guest_cr0,
+                ((set & 1) != 0 ? Cr0::pe : 0) | ((set & 2) != 0 ? Cr0::pg : 0));
             if ((set & 4) != 0) {
-                mutation.flip(Field32::entry_controls,
-                              control_bit(EntryControl::ia32e_mode_guest));
+                mutation.flip(Field32::entry_controls, control_bit(EntryControl::ia32e_mode_guest));
             }
             add(mutation);
             if (cpu_.vmx.supports(EntryControl::load_efer)) {
@@ -481,14 +498,15 @@ template <class Sink> class Collector {
             each_bit(fields.limit, 32);
             each_value(fields.base, linear_edges, linear_edge_count);
             add(Mutation{}.set(fields.rights, AccessRights::unusable_bit));
-            for (const std::uint64_t value : {0x0u, 0xfffu, 0xffffu, 0x10000u, 0xfffffu, 0x100000u,
-                                              0xfffff000u, 0xffffffffu}) {
+            for (const std::uint64_t value :
+                 {0x0u, 0xfffu, 0xffffu, 0x10000u, 0xfffffu, 0x100000u, 0xfffff000u, 0xffffffffu}) {
                 for (const std::uint32_t granularity : {0u, AccessRights::granularity_bit}) {
                     add(Mutation{}
-                              .set(fields.limit, value)
-                              .set(fields.rights,
-                                   (base_.get(fields.rights) & ~AccessRights::granularity_bit) |
-                                       granularity));
+                            .set(fields.limit, value)
+                            .set(
+                                fields.rights,
+                                (base_.get(fields.rights) & ~AccessRights::granularity_bit) |
+                                    granularity));
                 }
             }
             // Each type with each DPL, for each RPL.
@@ -499,9 +517,8 @@ template <class Sink> class Collector {
                         type | (dpl << AccessRights::dpl_shift);
                     for (std::uint32_t rpl = 0; rpl < 4; rpl += dpl == 0 || type == 11 ? 1 : 3) {
                         add(Mutation{}
-                                  .set(fields.rights, rights)
-                                  .set(fields.selector,
-                                       (base_.get(fields.selector) & ~3u) | rpl));
+                                .set(fields.rights, rights)
+                                .set(fields.selector, (base_.get(fields.selector) & ~3u) | rpl));
                     }
                 }
             }
@@ -510,11 +527,11 @@ template <class Sink> class Collector {
                 add(Mutation{}.flip(fields.rights, AccessRights::unusable_bit | (1u << bit)));
             }
             add(Mutation{}
-                      .flip(fields.rights, AccessRights::unusable_bit)
-                      .set(fields.base, 0x8000000000000000));
+                    .flip(fields.rights, AccessRights::unusable_bit)
+                    .set(fields.base, 0x8000000000000000));
             add(Mutation{}
-                      .flip(fields.rights, AccessRights::unusable_bit)
-                      .flip(fields.selector, 4));
+                    .flip(fields.rights, AccessRights::unusable_bit)
+                    .flip(fields.selector, 4));
         }
         // SS with a null selector, as 64-bit code may have it, but usable.
         const Essential rest{*this};
@@ -531,21 +548,20 @@ template <class Sink> class Collector {
         for (std::uint32_t dpl = 0; dpl < 4; ++dpl) {
             for (std::uint32_t rpl = 0; rpl < 4; ++rpl) {
                 add(Mutation{}
-                          .flip(segment::cs.rights, dpl << AccessRights::dpl_shift)
-                          .flip(segment::ss.rights, dpl << AccessRights::dpl_shift)
-                          .flip(segment::cs.selector, rpl)
-                          .flip(segment::ss.selector, rpl));
+                        .flip(segment::cs.rights, dpl << AccessRights::dpl_shift)
+                        .flip(segment::ss.rights, dpl << AccessRights::dpl_shift)
+                        .flip(segment::cs.selector, rpl)
+                        .flip(segment::ss.selector, rpl));
                 add(Mutation{}
-                          .flip(segment::cs.rights, 4u | (dpl << AccessRights::dpl_shift))
-                          .flip(segment::ss.rights, rpl << AccessRights::dpl_shift)
-                          .flip(segment::cs.selector, rpl)
-                          .flip(segment::ss.selector, rpl));
+                        .flip(segment::cs.rights, 4u | (dpl << AccessRights::dpl_shift))
+                        .flip(segment::ss.rights, rpl << AccessRights::dpl_shift)
+                        .flip(segment::cs.selector, rpl)
+                        .flip(segment::ss.selector, rpl));
                 Mutation unrestricted;
                 if (with_secondary(SecondaryControl::unrestricted_guest, unrestricted)) {
-                    add(unrestricted
-                              .flip(segment::cs.rights, dpl << AccessRights::dpl_shift)
-                              .flip(segment::ss.rights, dpl << AccessRights::dpl_shift)
-                              .flip(segment::cs.selector, rpl));
+                    add(unrestricted.flip(segment::cs.rights, dpl << AccessRights::dpl_shift)
+                            .flip(segment::ss.rights, dpl << AccessRights::dpl_shift)
+                            .flip(segment::cs.selector, rpl));
                     Mutation code_only;
                     with_secondary(SecondaryControl::unrestricted_guest, code_only);
                     add(code_only.flip(segment::cs.rights, dpl << AccessRights::dpl_shift)
@@ -564,10 +580,10 @@ template <class Sink> class Collector {
                 for (const std::uint64_t flags : {0u, 0x200u, 0x100u, 0x300u}) {
                     for (const std::uint64_t pending : {0u, 0x4000u}) {
                         add(Mutation{}
-                                  .set(Field32::guest_activity_state, activity)
-                                  .set(Field32::guest_interruptibility, blocking)
-                                  .flip(FieldNatural::guest_rflags, flags)
-                                  .set(FieldNatural::guest_pending_debug_exceptions, pending));
+                                .set(Field32::guest_activity_state, activity)
+                                .set(Field32::guest_interruptibility, blocking)
+                                .flip(FieldNatural::guest_rflags, flags)
+                                .set(FieldNatural::guest_pending_debug_exceptions, pending));
                     }
                 }
             }
@@ -575,18 +591,18 @@ template <class Sink> class Collector {
         for (const std::uint64_t debugctl : {0u, 2u}) {
             for (const std::uint64_t pending : {0u, 0x4000u}) {
                 add(Mutation{}
-                          .set(Field32::guest_interruptibility, 2)
-                          .flip(FieldNatural::guest_rflags, 0x100)
-                          .set(Field64::guest_debugctl, debugctl)
-                          .set(FieldNatural::guest_pending_debug_exceptions, pending));
+                        .set(Field32::guest_interruptibility, 2)
+                        .flip(FieldNatural::guest_rflags, 0x100)
+                        .set(Field64::guest_debugctl, debugctl)
+                        .set(FieldNatural::guest_pending_debug_exceptions, pending));
             }
         }
         for (unsigned i = 0; i < edge_count; ++i) {
             add(Mutation{}.set(Field64::vmcs_link_pointer, edge(i)));
         }
         each_bit(Field64::vmcs_link_pointer, 64);
-        for (const std::uint64_t page : {around_.link_good, around_.link_shadow, around_.link_bad,
-                                         around_.current_vmcs}) {
+        for (const std::uint64_t page :
+             {around_.link_good, around_.link_shadow, around_.link_bad, around_.current_vmcs}) {
             add(Mutation{}.set(Field64::vmcs_link_pointer, page));
             Mutation mutation;
             if (with_secondary(SecondaryControl::vmcs_shadowing, mutation)) {
@@ -614,36 +630,40 @@ template <class Sink> class Collector {
             for (std::uint64_t vector = 0; vector < 36; ++vector) {
                 for (const std::uint64_t code : {0u, 0x800u}) {
                     add(Mutation{}
-                              .set(event, valid | (type << 8) | vector | code)
-                              .set(Field32::entry_instruction_length, type >= 4 ? 2 : 0));
+                            .set(event, valid | (type << 8) | vector | code)
+                            .set(Field32::entry_instruction_length, type >= 4 ? 2 : 0));
                 }
             }
             for (const std::uint64_t length : {0u, 1u, 15u, 16u, 0x80000000u}) {
                 add(Mutation{}
-                          .set(event, valid | (type << 8) | 0x80)
-                          .set(Field32::entry_instruction_length, length));
+                        .set(event, valid | (type << 8) | 0x80)
+                        .set(Field32::entry_instruction_length, length));
             }
             for (std::uint64_t activity = 0; activity < 4; ++activity) {
                 for (const std::uint64_t vector : {0u, 1u, 2u, 3u, 6u, 14u, 18u, 0x20u}) {
                     const std::uint64_t code = type == 3 && vector == 14 ? 0x800 : 0;
                     add(Mutation{}
-                              .set(event, valid | (type << 8) | vector | code)
-                              .set(Field32::entry_instruction_length, type >= 4 ? 2 : 0)
-                              .flip(FieldNatural::guest_rflags, 0x200)
-                              .set(Field32::guest_activity_state, activity));
+                            .set(event, valid | (type << 8) | vector | code)
+                            .set(Field32::entry_instruction_length, type >= 4 ? 2 : 0)
+                            .flip(FieldNatural::guest_rflags, 0x200)
+                            .set(Field32::guest_activity_state, activity));
                 }
             }
             for (std::uint64_t blocking = 0; blocking < 16; ++blocking) {
                 Mutation mutation;
-                mutation.set(event, valid | (type << 8) | (type == 2 ? 2 : type == 7 ? 0 : 6))
+                mutation.set(
+                            event, valid | (type << 8) |
+                                       (type == 2   ? 2
+                                        : type == 7 ? 0
+                                                    : 6))
                     .set(Field32::entry_instruction_length, type >= 4 ? 2 : 0)
                     .flip(FieldNatural::guest_rflags, 0x200)
                     .set(Field32::guest_interruptibility, blocking);
                 add(mutation);
-                add(mutation.set(Field32::pin_based_controls,
-                                   base_.get(Field32::pin_based_controls) |
-                                       control_bit(PinControl::nmi_exiting) |
-                                       control_bit(PinControl::virtual_nmis)));
+                add(mutation.set(
+                    Field32::pin_based_controls, base_.get(Field32::pin_based_controls) |
+                                                     control_bit(PinControl::nmi_exiting) |
+                                                     control_bit(PinControl::virtual_nmis)));
             }
         }
         {
@@ -654,20 +674,20 @@ template <class Sink> class Collector {
                     .flip(FieldNatural::guest_rflags, 0x200)
                     .set(Field32::guest_interruptibility, blocking);
                 add(nmi);
-                add(nmi.set(Field32::pin_based_controls,
-                            base_.get(Field32::pin_based_controls) |
-                                control_bit(PinControl::nmi_exiting) |
-                                control_bit(PinControl::virtual_nmis)));
+                add(nmi.set(
+                    Field32::pin_based_controls, base_.get(Field32::pin_based_controls) |
+                                                     control_bit(PinControl::nmi_exiting) |
+                                                     control_bit(PinControl::virtual_nmis)));
             }
         }
         for (unsigned bit = 0; bit < 32; ++bit) {
             add(Mutation{}.set(event, (valid | (3u << 8) | 6) ^ (std::uint64_t{1} << bit)));
             add(Mutation{}
-                      .set(event, valid | 0xb0d)
-                      .set(Field32::entry_exception_error_code, std::uint64_t{1} << bit));
+                    .set(event, valid | 0xb0d)
+                    .set(Field32::entry_exception_error_code, std::uint64_t{1} << bit));
             add(Mutation{}
-                      .set(event, valid | (4u << 8) | 0x80)
-                      .set(Field32::entry_instruction_length, std::uint64_t{1} << bit));
+                    .set(event, valid | (4u << 8) | 0x80)
+                    .set(Field32::entry_instruction_length, std::uint64_t{1} << bit));
             add(Mutation{}.set(event, (std::uint64_t{1} << bit) & ~valid));
         }
     }
@@ -702,8 +722,8 @@ template <class Sink> class Collector {
             for (unsigned bit = 0; bit < 64; ++bit) {
                 if (bit < 4 || bit >= cpu_.physical_address_width) {
                     add(Mutation{}
-                              .set(list.address, good ^ (std::uint64_t{1} << bit))
-                              .set(list.count, 1));
+                            .set(list.address, good ^ (std::uint64_t{1} << bit))
+                            .set(list.count, 1));
                 }
             }
             if (list.count != Field32::entry_msr_load_count) {
@@ -712,9 +732,10 @@ template <class Sink> class Collector {
         }
         const Essential all{*this};
         add(Mutation{}
-                  .set(Field64::exit_msr_store_address,
-                       (std::uint64_t{1} << cpu_.physical_address_width) - 0x100)
-                  .set(Field32::exit_msr_store_count, 0x10000001));
+                .set(
+                    Field64::exit_msr_store_address,
+                    (std::uint64_t{1} << cpu_.physical_address_width) - 0x100)
+                .set(Field32::exit_msr_store_count, 0x10000001));
         for (const std::uint64_t word :
              {0xc0000100ull, 0xc0000101ull, 0x800ull, 0x808ull, 0x8ffull, 0x900ull, 0x7ffull,
               0x9bull, 0x79ull, 0x174ull, 0x100000174ull, 0x8000000000000174ull}) {
@@ -754,8 +775,9 @@ template <class Sink> class Collector {
 /// Hands every single mutation of a known-good VMCS to `sink`.
 /// \param guest_only leave out those of controls and host state, which do not depend on the guest
 template <class Sink>
-void each_mutation(const ProcessorDescription &cpu, const VmcsSnapshot &base,
-                   const Surroundings &around, bool guest_only, Sink &&sink) {
+void each_mutation(
+    const ProcessorDescription &cpu, const VmcsSnapshot &base, const Surroundings &around,
+    bool guest_only, Sink &&sink) {
     detail::Collector<Sink> collector{cpu, base, around, sink};
     collector.all(guest_only);
 }

@@ -60,12 +60,13 @@ speaker: enabled=0
 sound: waveoutdrv=dummy
 """
 
-CASE = re.compile(r"C ([0-9a-f]+) ([0-9a-f]+) (\S) (\S+) (\S*) (\S+) (\S+) ([0-9a-f]+)(?: \| (.*))?$")
+CASE = re.compile(r"C ([0-9a-f]+) ([0-9a-f]+) (\S) (\S+) (\S*) (\S+) (\S+) ([0-9a-f]+)"
+                  r"(?: \| (.*))?$")
 MARK = re.compile(r"RDMSR: Unknown register 0?x?7([0-9a-f]{7})\b")
 
 
 def build(image: Path) -> None:
-    """Compiles and links the image: freestanding, without vector registers, at the BIOS's address."""
+    """Compiles and links the image: freestanding, no vector registers, at the BIOS's address."""
     image.parent.mkdir(parents=True, exist_ok=True)
     work = image.parent
     compiler = os.environ.get("CXX", "g++")
@@ -313,7 +314,8 @@ def human_table(facts: dict) -> str:
                     f"{one['log_lines_compared']:>11}{one['seconds']:>9}")
     rows += ["", f"{facts['rules']} rules; broken in some case: {facts['rules_exercised']}, "
              f"and by themselves: {facts['rules_exercised_alone']}",
-             f"Broken, but Bochs does not apply them: {', '.join(facts['rules_that_only_deviate'])}",
+             "Broken, but Bochs does not apply them: "
+             f"{', '.join(facts['rules_that_only_deviate'])}",
              f"Only unit-tested: {', '.join(facts['rules_only_unit_tested'])}", "",
              "Deviations of Bochs 2.7, and in how many cases each was needed:"]
     for one in facts["deviations"]:

@@ -161,7 +161,7 @@ unexpected:
     hlt
 
 // int enter(void): VMLAUNCH with everything in the current VMCS. The host state there says that a
-// VM exit goes to entered, on exit_stack. 0: VM exit (or failed entry with bit 31), 1: VMfailInvalid,
+// VM exit goes to entered. 0: VM exit (or failed entry, with bit 31), 1: VMfailInvalid,
 // 2: VMfailValid.
     .globl enter, entered
 enter:

@@ -15,8 +15,8 @@ namespace vtx::testing {
 constexpr ProcessorDescription rich_processor() {
     ProcessorDescription cpu;
     VmxCapabilities &vmx = cpu.vmx;
-    vmx.basic = 0x11 | (std::uint64_t{0x1000} << 32) | (std::uint64_t{6} << 50) |
-                (std::uint64_t{1} << 55);
+    vmx.basic =
+        0x11 | (std::uint64_t{0x1000} << 32) | (std::uint64_t{6} << 50) | (std::uint64_t{1} << 55);
     vmx.pin = Allowed{0x16, 0xff};
     vmx.primary = Allowed{0x04006172, 0xfffbfffe};
     vmx.secondary = Allowed{0, 0xffffffff};

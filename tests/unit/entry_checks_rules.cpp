@@ -16,13 +16,13 @@ using namespace vtx::entry_checks;
 using P = Patient;
 
 struct Case {
-    const char *broken;          // what exactly is broken after `bad`: the rule first, then others
+    const char *broken; // what exactly is broken after `bad`: the rule first, then others
     GuestKind kind;
     bool ept;
-    void (*good)(Patient &);     // makes the rule apply
-    void (*bad)(Patient &);      // breaks it
-    std::uint32_t field;         // that the finding must blame
-    std::uint64_t bits;          // and these bits of it
+    void (*good)(Patient &); // makes the rule apply
+    void (*bad)(Patient &);  // breaks it
+    std::uint32_t field;     // that the finding must blame
+    std::uint64_t bits;      // and these bits of it
 };
 
 constexpr auto L = GuestKind::long_mode;

@@ -75,8 +75,8 @@ TEST(Snapshot, FillsFromAReader) {
 }
 
 TEST(EntryChecks, EveryKindOfGuestIsSound) {
-    for (const GuestKind kind : {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode,
-                                 GuestKind::virtual_8086}) {
+    for (const GuestKind kind :
+         {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode, GuestKind::virtual_8086}) {
         for (const bool ept : {false, true}) {
             Patient patient;
             if (!can_run(patient.cpu, kind, ept)) {
@@ -85,10 +85,9 @@ TEST(EntryChecks, EveryKindOfGuestIsSound) {
             }
             Patient sound{kind, ept};
             const Verdict verdict = sound.verdict();
-            EXPECT_TRUE(verdict.sound()) << guest_kind_names[static_cast<unsigned>(kind)]
-                                         << (verdict.count != 0
-                                                 ? all_rules[verdict.findings[0].rule].id
-                                                 : "");
+            EXPECT_TRUE(verdict.sound())
+                << guest_kind_names[static_cast<unsigned>(kind)]
+                << (verdict.count != 0 ? all_rules[verdict.findings[0].rule].id : "");
             EXPECT_EQ(undecided_count(verdict), 0u);
             EXPECT_TRUE(verdict.prediction.enters);
             EXPECT_TRUE(verdict.prediction.certain);
@@ -181,8 +180,9 @@ TEST(EntryChecks, UnknownPremisesProveNothing) {
     patient.vmcs.forget(Field32::primary_controls);
     const Verdict verdict = patient.verdict();
     EXPECT_FALSE(verdict.is_broken(find_rule("C07")));
-    EXPECT_EQ(verdict.undecided[find_rule("C07")],
-              Undecided::field(field_encoding(Field32::primary_controls)));
+    EXPECT_EQ(
+        verdict.undecided[find_rule("C07")],
+        Undecided::field(field_encoding(Field32::primary_controls)));
 }
 
 TEST(EntryChecks, AnUndecidedRuleOfALaterStageDoesNotMatter) {

@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "lab": ("bochs", "bochsbios", "bochs-term", "vgabios", "isolinux", "syslinux-common",
             "xorriso", "busybox-static"),
     "test": ("cmake", "ninja-build", "g++", "libgtest-dev", "python3-pytest", "clang-format",
-             "clang-tidy", "sparse"),
+             "clang-tidy", "sparse", "clang", "libclang-rt-14-dev"),
     "docs": ("doxygen", "python3-sphinx", "python3-breathe", "furo", "python3-sphinx-copybutton",
              "cmake", "ninja-build", "g++", "libgtest-dev"),
     "docs-test": ("chromium-headless-shell", "npm"),

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdio>
 
 namespace doctor {
 
@@ -40,8 +41,9 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
     if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         base = 16;
         text.remove_prefix(2);
-    } else if (text.size() > 1 && (text.back() == 'H' || text.back() == 'h') &&
-               std::isdigit(static_cast<unsigned char>(text.front())) != 0) {
+    } else if (
+        text.size() > 1 && (text.back() == 'H' || text.back() == 'h') &&
+        std::isdigit(static_cast<unsigned char>(text.front())) != 0) {
         base = 16;
         text.remove_suffix(1);
     }
@@ -107,8 +109,8 @@ const std::map<std::string, std::uint32_t, std::less<>> &field_names() {
 
 /// What a processor can be described with, apart from the capability MSRs.
 constexpr std::array<std::string_view, 5> own_words = {
-    "MAXPHYADDR", "LINEAR_ADDRESS_WIDTH", "IA32_EFER_BITS", "IA32_DEBUGCTL_BITS",
-    "IA32_PERF_GLOBAL_CTRL_BITS",
+    "MAXPHYADDR",         "LINEAR_ADDRESS_WIDTH",       "IA32_EFER_BITS",
+    "IA32_DEBUGCTL_BITS", "IA32_PERF_GLOBAL_CTRL_BITS",
 };
 
 struct MsrName {
@@ -121,22 +123,28 @@ constexpr MsrName msr_names[] = {
 #include "x86/msr.def"
 };
 
-/// The name of a capability MSR, by its name or by "MSR 480H"; nothing if it is none.
+/// The capability MSRs by their names, and as "MSR 480H".
+const std::map<std::string, const char *, std::less<>> &capability_msrs() {
+    static const auto names = [] {
+        std::map<std::string, const char *, std::less<>> map;
+        for (const MsrName &msr : msr_names) {
+            if (msr.number >= 0x480 && msr.number <= 0x493) {
+                map.emplace(plain(msr.name), msr.name);
+                char number[16];
+                std::snprintf(number, sizeof(number), "msr_%xh", msr.number);
+                map.emplace(number, msr.name);
+            }
+        }
+        return map;
+    }();
+    return names;
+}
+
+/// The name of a capability MSR; nothing if it is none.
 std::optional<std::string> capability_msr(std::string_view name) {
-    const std::string wanted = plain(name);
-    for (const MsrName &msr : msr_names) {
-        if (msr.number < 0x480 || msr.number > 0x493) {
-            continue;
-        }
-        if (plain(msr.name) == wanted) {
-            return msr.name;
-        }
-        if (wanted.rfind("msr_", 0) == 0 &&
-            whole_number(std::string_view{wanted}.substr(4)) == msr.number) {
-            return msr.name;
-        }
-    }
-    return std::nullopt;
+    const auto found = capability_msrs().find(plain(name));
+    return found == capability_msrs().end() ? std::nullopt
+                                            : std::optional<std::string>{found->second};
 }
 
 /// Reads one feature list, "CET_SS LAM".
@@ -159,7 +167,7 @@ std::optional<std::string> read_features(std::string_view list, ProcessorWords &
 
 /// The reader of the own format.
 class OwnReader {
-  public:
+public:
     explicit OwnReader(Dump &dump) : dump_(dump) {}
 
     /// Reads one line. \return what is wrong with it
@@ -191,7 +199,7 @@ class OwnReader {
     /// True if there was anything but comments.
     bool something() const { return something_; }
 
-  private:
+private:
     std::optional<std::string> pair(std::string_view name, std::uint64_t value) {
         something_ = true;
         if (const auto encoding = field(name)) {

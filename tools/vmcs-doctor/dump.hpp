@@ -67,14 +67,14 @@ std::optional<InputError> read_processor(std::string_view text, ProcessorWords &
 
 /// Walks the lines of a text; a carriage return before the end of a line is dropped.
 class Lines {
-  public:
+public:
     explicit Lines(std::string_view text) : rest_(text) {}
     /// The next line, or nothing.
     std::optional<std::string_view> next();
     /// The number of the line that next() gave.
     std::size_t number() const { return number_; }
 
-  private:
+private:
     std::string_view rest_;
     std::size_t number_ = 0;
 };

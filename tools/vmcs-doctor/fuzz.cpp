@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What libFuzzer calls: read a text as a dump and as a processor, examine what came of it, and print
-// it both ways. Nothing may crash, hang or trip a sanitizer.
+// What libFuzzer calls: read a text as a dump and as a processor, examine what came of it, and
+// print it both ways. Nothing may crash, hang or trip a sanitizer.
 #include "doctor.hpp"
 
 #include <cstdlib>

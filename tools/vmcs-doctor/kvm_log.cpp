@@ -18,8 +18,8 @@ using vtx::FieldNatural;
 enum class Section { none, guest, host, control };
 
 struct Label {
-    Section section;          // where the label has this meaning; none: anywhere
-    std::string_view text;    // the value, hexadecimal, follows
+    Section section;       // where the label has this meaning; none: anywhere
+    std::string_view text; // the value, hexadecimal, follows
     std::uint32_t encoding;
 };
 
@@ -116,8 +116,10 @@ struct SegmentLine {
 
 constexpr SegmentLine segment_lines[] = {
 #define SEGMENT(start, name)                                                                       \
-    {start, e(Field16::guest_##name##_selector), e(Field32::guest_##name##_access_rights),         \
-     e(Field32::guest_##name##_limit), e(FieldNatural::guest_##name##_base)}
+    {                                                                                              \
+        start, e(Field16::guest_##name##_selector), e(Field32::guest_##name##_access_rights),      \
+            e(Field32::guest_##name##_limit), e(FieldNatural::guest_##name##_base)                 \
+    }
     SEGMENT("CS:", cs),
     SEGMENT("DS:", ds),
     SEGMENT("SS:", ss),
@@ -253,7 +255,7 @@ constexpr std::string_view control_heading = "*** Control State ***";
 
 /// One dump_vmcs() in the making.
 class KvmReader {
-  public:
+public:
     explicit KvmReader(Reading &reading) : reading_(reading) {}
 
     /// Reads a line. \return what is wrong with it
@@ -309,7 +311,7 @@ class KvmReader {
         }
     }
 
-  private:
+private:
     std::optional<std::string> begin(std::size_t number) {
         end();
         if (reading_.dumps.size() >= dump_limit) {
@@ -394,20 +396,19 @@ class KvmReader {
                 return "the value after CS:RIP= is cut off";
             }
             const bool guest = section_ == Section::guest;
-            if (auto wrong = value(guest ? e(Field32::guest_sysenter_cs)
-                                         : e(Field32::host_sysenter_cs),
-                                   pair)) {
+            if (auto wrong = value(
+                    guest ? e(Field32::guest_sysenter_cs) : e(Field32::host_sysenter_cs), pair)) {
                 return wrong;
             }
-            return value(guest ? e(FieldNatural::guest_sysenter_eip)
-                               : e(FieldNatural::host_sysenter_eip),
-                         pair.substr(colon + 1));
+            return value(
+                guest ? e(FieldNatural::guest_sysenter_eip) : e(FieldNatural::host_sysenter_eip),
+                pair.substr(colon + 1));
         }
         return std::nullopt;
     }
 
-    std::optional<std::string> part(std::string_view words, std::string_view name,
-                                    std::uint32_t encoding) {
+    std::optional<std::string>
+    part(std::string_view words, std::string_view name, std::uint32_t encoding) {
         if (encoding == 0) {
             return std::nullopt;
         }
@@ -418,8 +419,8 @@ class KvmReader {
         return value(encoding, words.substr(at + name.size()));
     }
 
-    std::optional<std::string> segment_registers(const SegmentLine &segment,
-                                                 std::string_view words) {
+    std::optional<std::string>
+    segment_registers(const SegmentLine &segment, std::string_view words) {
         // CS: and DS: may also start other lines of a log.
         if (words.find("base=") == std::string_view::npos &&
             words.find("sel=") == std::string_view::npos &&
@@ -441,13 +442,15 @@ class KvmReader {
     std::optional<std::string> control_register(std::string_view name, std::string_view words) {
         const bool cr0 = name == "CR0: ";
         for (const auto &[label, encoding] :
-             {std::pair{std::string_view{"actual="},
-                        cr0 ? e(FieldNatural::guest_cr0) : e(FieldNatural::guest_cr4)},
-              std::pair{std::string_view{"shadow="}, cr0 ? e(FieldNatural::cr0_read_shadow)
-                                                         : e(FieldNatural::cr4_read_shadow)},
-              std::pair{std::string_view{"gh_mask="}, cr0
-                                                          ? e(FieldNatural::cr0_guest_host_mask)
-                                                          : e(FieldNatural::cr4_guest_host_mask)}}) {
+             {std::pair{
+                  std::string_view{"actual="},
+                  cr0 ? e(FieldNatural::guest_cr0) : e(FieldNatural::guest_cr4)},
+              std::pair{
+                  std::string_view{"shadow="},
+                  cr0 ? e(FieldNatural::cr0_read_shadow) : e(FieldNatural::cr4_read_shadow)},
+              std::pair{
+                  std::string_view{"gh_mask="}, cr0 ? e(FieldNatural::cr0_guest_host_mask)
+                                                    : e(FieldNatural::cr4_guest_host_mask)}}) {
             if (auto wrong = part(words, label, encoding)) {
                 return wrong;
             }
@@ -457,9 +460,10 @@ class KvmReader {
 
     std::optional<std::string> event_words(const EventLine &event, std::string_view words) {
         const std::string_view info = event.length != 0 ? "intr_info=" : "info=";
-        for (const auto &[name, encoding] : {std::pair{info, event.info},
-                                             std::pair{std::string_view{"errcode="}, event.error_code},
-                                             std::pair{std::string_view{"ilen="}, event.length}}) {
+        for (const auto &[name, encoding] :
+             {std::pair{info, event.info},
+              std::pair{std::string_view{"errcode="}, event.error_code},
+              std::pair{std::string_view{"ilen="}, event.length}}) {
             if (auto wrong = part(words, name, encoding)) {
                 return wrong;
             }

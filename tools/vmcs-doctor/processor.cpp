@@ -28,15 +28,19 @@ std::uint64_t both(Allowed allowed) {
 }
 
 #define DOCTOR_ALLOWED(word, member)                                                               \
-    {word, [](const ProcessorDescription &cpu) { return both(cpu.vmx.member); },                   \
-     [](ProcessorDescription &cpu, std::uint64_t value) {                                          \
-         cpu.vmx.member = Allowed::from_msr(value);                                                \
-     }}
+    {                                                                                              \
+        word, [](const ProcessorDescription &cpu) { return both(cpu.vmx.member); },                \
+            [](ProcessorDescription &cpu, std::uint64_t value) {                                   \
+                cpu.vmx.member = Allowed::from_msr(value);                                         \
+            }                                                                                      \
+    }
 #define DOCTOR_VALUE(word, member)                                                                 \
-    {word, [](const ProcessorDescription &cpu) { return std::uint64_t{cpu.member}; },              \
-     [](ProcessorDescription &cpu, std::uint64_t value) {                                          \
-         cpu.member = static_cast<decltype(cpu.member)>(value);                                    \
-     }}
+    {                                                                                              \
+        word, [](const ProcessorDescription &cpu) { return std::uint64_t{cpu.member}; },           \
+            [](ProcessorDescription &cpu, std::uint64_t value) {                                   \
+                cpu.member = static_cast<decltype(cpu.member)>(value);                             \
+            }                                                                                      \
+    }
 
 // The TRUE MSRs come behind those that they replace.
 const WordPlace places[] = {
@@ -110,7 +114,8 @@ Processor any_processor() {
     cpu.physical_address_width = 52;
     cpu.linear_address_width = 57;
     cpu.features = (1u << std::size(vtx::cpu_feature_names)) - 1;
-    // Rules that FRED relaxes are checked as if it were not there: no kernel uses it in a guest yet.
+    // Rules that FRED relaxes are checked as if it were not there: no kernel uses it in a guest
+    // yet.
     cpu.features &= ~(1u << static_cast<unsigned>(vtx::CpuFeature::flexible_returns));
     cpu.efer_bits = vtx::efer_bits_intel64;
     cpu.debugctl_bits = vtx::debugctl_bits_any | 4u | 0x8000u;

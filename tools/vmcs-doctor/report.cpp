@@ -122,8 +122,10 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
         << (dump.format == Format::kvm ? ", printed by Linux KVM" : "") << "\nProcessor: ";
     out << examined.processor->source;
     if (!dump.processor.empty()) {
-        out << (dump.processor.size() == 1 ? "; 1 value" : "; " +
-                std::to_string(dump.processor.size()) + " values") << " from the dump itself";
+        out << (dump.processor.size() == 1
+                    ? "; 1 value"
+                    : "; " + std::to_string(dump.processor.size()) + " values")
+            << " from the dump itself";
     }
     out << '\n';
     for (const std::string &warning : dump.warnings) {
@@ -156,10 +158,10 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
         }
     }
     const std::size_t found = std::size_t{verdict.count} + verdict.dropped;
-    out << '\n' << found << (found == 1 ? " finding; " : " findings; ") << open << " of " << rule_count
-        << " rules undecided"
-        << (open != 0 && !undecided ? " (--undecided lists them)" : "") << "\nA VM entry gives: "
-        << outcome(verdict.prediction)
+    out << '\n'
+        << found << (found == 1 ? " finding; " : " findings; ") << open << " of " << rule_count
+        << " rules undecided" << (open != 0 && !undecided ? " (--undecided lists them)" : "")
+        << "\nA VM entry gives: " << outcome(verdict.prediction)
         << (verdict.prediction.certain ? "" : ", as far as can be known") << '\n';
     const std::string seen = observed(dump.vmcs);
     if (!seen.empty()) {
@@ -194,8 +196,8 @@ void print_json(std::ostream &out, const Examined &examined) {
     const Dump &dump = *examined.dump;
     const Verdict &verdict = examined.verdict;
     const Prediction &ends = verdict.prediction;
-    out << "{\"line\": " << dump.line << ", \"format\": "
-        << (dump.format == Format::kvm ? "\"kvm\"" : "\"own\"")
+    out << "{\"line\": " << dump.line
+        << ", \"format\": " << (dump.format == Format::kvm ? "\"kvm\"" : "\"own\"")
         << ", \"fields_known\": " << dump.vmcs.known_count()
         << ", \"processor\": " << json_string(examined.processor->source) << ", \"warnings\": [";
     for (std::size_t i = 0; i < dump.warnings.size(); ++i) {
@@ -210,8 +212,8 @@ void print_json(std::ostream &out, const Examined &examined) {
             << ", \"field\": " << json_string(vtx::field_name(finding.field))
             << ", \"encoding\": " << json_string(hex(finding.field))
             << ", \"value\": " << json_string(hex(finding.value))
-            << ", \"bits\": " << json_string(hex(finding.bits))
-            << ", \"entry\": " << finding.entry << ", \"must\": " << json_string(rule.must)
+            << ", \"bits\": " << json_string(hex(finding.bits)) << ", \"entry\": " << finding.entry
+            << ", \"must\": " << json_string(rule.must)
             << ", \"outcome\": " << json_string(failure_name(rule.failure))
             << ", \"sdm_title\": " << json_string(sdm.title)
             << ", \"sdm_number\": " << json_string(sdm.number) << '}';
@@ -227,7 +229,8 @@ void print_json(std::ostream &out, const Examined &examined) {
     }
     out << "],\n \"prediction\": {\"enters\": " << (ends.enters ? "true" : "false")
         << ", \"error_7\": " << (ends.error_7 ? "true" : "false")
-        << ", \"error_8\": " << (ends.error_8 ? "true" : "false") << ", \"qualifications_of_33\": [";
+        << ", \"error_8\": " << (ends.error_8 ? "true" : "false")
+        << ", \"qualifications_of_33\": [";
     first = true;
     for (unsigned i = 0; i < 8; ++i) {
         if (((ends.qualifications >> i) & 1u) != 0) {
@@ -238,8 +241,8 @@ void print_json(std::ostream &out, const Examined &examined) {
     out << "], \"qualification_of_34\": " << ends.msr_entry
         << ", \"undefined\": " << (ends.undefined ? "true" : "false")
         << ", \"certain\": " << (ends.certain ? "true" : "false")
-        << ", \"text\": " << json_string(outcome(ends)) << "},\n \"observed\": "
-        << json_string(observed(dump.vmcs)) << '}';
+        << ", \"text\": " << json_string(outcome(ends))
+        << "},\n \"observed\": " << json_string(observed(dump.vmcs)) << '}';
 }
 
 } // namespace doctor

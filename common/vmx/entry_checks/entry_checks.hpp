@@ -5,8 +5,8 @@
 /// A VM entry that fails says "error 7", "error 8" or "exit reason 33", and not a word about the
 /// field. Here every rule that the SDM lists in its chapter "VM Entries" is a row of a table;
 /// examine() applies all of them and lists all that are broken, with the field, the bits and the
-/// outcome. It is arithmetic on a VmcsSnapshot: it executes no instruction, so the same code runs in
-/// a kernel module, in the command-line tool and in tests. \sdm{chapter-vm-entries}
+/// outcome. It is arithmetic on a VmcsSnapshot: it executes no instruction, so the same code runs
+/// in a kernel module, in the command-line tool and in tests. \sdm{chapter-vm-entries}
 #pragma once
 
 #include "vmx/entry_checks/execution_controls.hpp"
@@ -110,8 +110,7 @@ constexpr void conclude(Verdict &verdict) {
     } else if (ends.qualifications != 0) {
         ends.msr_entry = 0;
     }
-    ends.enters =
-        !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
+    ends.enters = !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
     ends.certain = !ends.undefined;
     for (std::size_t i = 0; i < rule_count; ++i) {
         if (verdict.undecided[i] != Undecided::no && could_matter(ends, all_rules[i].failure)) {
@@ -126,10 +125,12 @@ constexpr void conclude(Verdict &verdict) {
 /// \param snapshot  the fields; rules that depend on an unknown one stay undecided
 /// \param processor the processor on which the VM entry is to be made
 /// \param situation the state in which it is
-/// \param verdict   what was found; whatever it held before is lost. It is a parameter because it is
+/// \param verdict   what was found; whatever it held before is lost. It is a parameter because it
+/// is
 ///                  too big for a kernel stack.
-constexpr void examine(const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
-                       const EntrySituation &situation, Verdict &verdict) {
+constexpr void examine(
+    const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
+    const EntrySituation &situation, Verdict &verdict) {
     verdict.count = 0;
     verdict.dropped = 0;
     verdict.prediction = Prediction{};
@@ -149,8 +150,9 @@ constexpr void examine(const VmcsSnapshot &snapshot, const ProcessorDescription 
 }
 
 /// The same where two kilobytes of stack are nothing: on a host, or at compile time.
-constexpr Verdict examine(const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
-                          const EntrySituation &situation = {}) {
+constexpr Verdict examine(
+    const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
+    const EntrySituation &situation = {}) {
     Verdict verdict;
     examine(snapshot, processor, situation, verdict);
     return verdict;

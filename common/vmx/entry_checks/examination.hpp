@@ -19,15 +19,16 @@ namespace vtx::entry_checks {
 /// itself; next() begins another. A step that asks for a field that is not known is undecided, and
 /// what it reports from then on is ignored: a premise that is not known proves nothing.
 class Examination {
-  public:
-    constexpr Examination(const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
-                          const EntrySituation &situation, Verdict &verdict)
+public:
+    constexpr Examination(
+        const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
+        const EntrySituation &situation, Verdict &verdict)
         : vmcs_{snapshot}, cpu{processor}, now{situation}, verdict_{verdict} {}
 
-  private:
+private:
     const VmcsSnapshot &vmcs_;
 
-  public:
+public:
     const ProcessorDescription &cpu; ///< The processor.
     const EntrySituation &now;       ///< The state it is in.
 
@@ -99,8 +100,8 @@ class Examination {
     /// Reports an entry of the MSR-load list. \param position counted from 1
     constexpr void fault_entry(std::uint32_t position, std::uint64_t msr, std::uint64_t bits) {
         if (!in_doubt()) {
-            record(Finding{msr, bits, field_encoding(Field64::entry_msr_load_address), position,
-                           rule_});
+            record(Finding{
+                msr, bits, field_encoding(Field64::entry_msr_load_address), position, rule_});
         }
     }
 
@@ -162,8 +163,8 @@ class Examination {
         const std::uint64_t first = get(start);
         const std::uint64_t last = first + std::uint64_t{entries} * 16 - 1;
         const std::uint64_t beyond = cpu.bits_beyond_address_width();
-        const std::uint64_t bits = (first & 0xfu) | ((first | last) & beyond) |
-                                   (last < first ? beyond : 0);
+        const std::uint64_t bits =
+            (first & 0xfu) | ((first | last) & beyond) | (last < first ? beyond : 0);
         if (bits != 0) {
             fault(start, bits);
         }
@@ -209,8 +210,8 @@ class Examination {
 
     /// A control register must respect the fixed bits of VMX operation.
     /// \param exempt bits that are not checked
-    constexpr void fixed(FieldNatural field, std::uint64_t fixed0, std::uint64_t fixed1,
-                         std::uint64_t exempt = 0) {
+    constexpr void fixed(
+        FieldNatural field, std::uint64_t fixed0, std::uint64_t fixed1, std::uint64_t exempt = 0) {
         const std::uint64_t bits = violated_fixed_bits(get(field), fixed0, fixed1) & ~exempt;
         if (bits != 0) {
             fault(field, bits);
@@ -237,7 +238,7 @@ class Examination {
     /// True if the guest will be in IA-32e mode.
     constexpr bool ia32e_guest() { return has(EntryControl::ia32e_mode_guest); }
 
-  private:
+private:
     // Out of line, for two hundred rules call them.
     [[gnu::noinline]] constexpr std::uint64_t value(std::uint32_t encoding) {
         const std::optional<std::uint64_t> known = vmcs_.find(encoding);

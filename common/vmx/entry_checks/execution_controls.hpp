@@ -113,8 +113,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::second_word, Field32::tpr_threshold,
-         Field64::virtual_apic_address>(
+    rule<
+        execution::first_word, execution::second_word, Field32::tpr_threshold,
+        Field64::virtual_apic_address>(
         "C10", execution::bad,
         "with \"use TPR shadow\", and neither \"virtualize APIC accesses\" nor "
         "\"virtual-interrupt delivery\", the TPR threshold must not exceed bits 7:4 of the TPR in "
@@ -174,9 +175,10 @@ inline constexpr Rule execution_control_rules[] = {
                 return;
             }
             std::uint32_t bits = 0;
-            for (const SecondaryControl control : {SecondaryControl::virtualize_x2apic_mode,
-                                                   SecondaryControl::apic_register_virtualization,
-                                                   SecondaryControl::virtual_interrupt_delivery}) {
+            for (const SecondaryControl control :
+                 {SecondaryControl::virtualize_x2apic_mode,
+                  SecondaryControl::apic_register_virtualization,
+                  SecondaryControl::virtual_interrupt_delivery}) {
                 bits |= x.has(control) ? control_bit(control) : 0u;
             }
             if (bits != 0) {
@@ -204,8 +206,8 @@ inline constexpr Rule execution_control_rules[] = {
         }),
 
     rule<Field32::pin_based_controls, execution::first_word, execution::second_word>(
-        "C17a", execution::bad, "\"process posted interrupts\" needs \"virtual-interrupt delivery\"",
-        execution::sdm,
+        "C17a", execution::bad,
+        "\"process posted interrupts\" needs \"virtual-interrupt delivery\"", execution::sdm,
         [](Examination &x) {
             if (x.has(PinControl::process_posted_interrupts)) {
                 x.require(SecondaryControl::virtual_interrupt_delivery);
@@ -396,8 +398,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::second_word, Field64::vm_function_controls,
-         Field64::eptp_list_address>(
+    rule<
+        execution::first_word, execution::second_word, Field64::vm_function_controls,
+        Field64::eptp_list_address>(
         "C29b", execution::bad,
         "with VM function \"EPTP switching\", the EPTP list must be page-aligned and within the "
         "address width",
@@ -408,8 +411,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::second_word, Field64::vmread_bitmap,
-         Field64::vmwrite_bitmap>(
+    rule<
+        execution::first_word, execution::second_word, Field64::vmread_bitmap,
+        Field64::vmwrite_bitmap>(
         "C30", execution::bad,
         "with \"VMCS shadowing\", both the VMREAD bitmap and the VMWRITE bitmap must be "
         "page-aligned and within the address width",
@@ -434,8 +438,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::second_word, Field32::exit_controls,
-         Field32::entry_controls>(
+    rule<
+        execution::first_word, execution::second_word, Field32::exit_controls,
+        Field32::entry_controls>(
         "C32", execution::bad,
         "\"Intel PT uses guest physical addresses\" needs \"enable EPT\", \"load IA32_RTIT_CTL\" "
         "and \"clear IA32_RTIT_CTL\"",
@@ -458,8 +463,7 @@ inline constexpr Rule execution_control_rules[] = {
         "C33", execution::bad, "with \"use TSC scaling\", the TSC multiplier must not be 0",
         execution::sdm,
         [](Examination &x) {
-            if (x.has(SecondaryControl::use_tsc_scaling) &&
-                x.get(Field64::tsc_multiplier) == 0) {
+            if (x.has(SecondaryControl::use_tsc_scaling) && x.get(Field64::tsc_multiplier) == 0) {
                 x.fault(Field64::tsc_multiplier, ~std::uint64_t{0});
             }
         }),
@@ -503,8 +507,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::third_word, Field64::pid_pointer_table_address,
-         Field16::last_pid_pointer_index>(
+    rule<
+        execution::first_word, execution::third_word, Field64::pid_pointer_table_address,
+        Field16::last_pid_pointer_index>(
         "C36b", execution::bad,
         "with \"IPI virtualization\", the PID-pointer table must start at a multiple of 8 and end "
         "within the address width",
@@ -523,8 +528,9 @@ inline constexpr Rule execution_control_rules[] = {
             }
         }),
 
-    rule<execution::first_word, execution::second_word, Field64::low_pasid_directory,
-         Field64::high_pasid_directory>(
+    rule<
+        execution::first_word, execution::second_word, Field64::low_pasid_directory,
+        Field64::high_pasid_directory>(
         "C37", execution::bad,
         "with \"PASID translation\", both PASID directories must be page-aligned and "
         "within the address width",

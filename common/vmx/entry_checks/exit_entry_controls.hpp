@@ -136,8 +136,9 @@ inline constexpr Rule entry_control_rules[] = {
             }
         }),
 
-    rule<exit_entry::event_field, FieldNatural::guest_cr0, Field32::primary_controls,
-         Field32::secondary_controls>(
+    rule<
+        exit_entry::event_field, FieldNatural::guest_cr0, Field32::primary_controls,
+        Field32::secondary_controls>(
         "N04", exit_entry::bad,
         "an error code must be delivered by exactly those hardware exceptions that have one, and "
         "by none in real mode; where bit 56 of IA32_VMX_BASIC is 1, only by hardware exceptions "
@@ -152,8 +153,8 @@ inline constexpr Rule entry_control_rules[] = {
             bool must = false;
             if (may && !x.cpu.vmx.injects_any_error_code()) {
                 // A processor without CET has no #CP, and so no error code for vector 21.
-                const bool has_cet = x.cpu.has(CpuFeature::shadow_stacks) ||
-                                     x.cpu.has(CpuFeature::branch_tracking);
+                const bool has_cet =
+                    x.cpu.has(CpuFeature::shadow_stacks) || x.cpu.has(CpuFeature::branch_tracking);
                 const auto vector = static_cast<Vector>(event.vector());
                 must = has_error_code(vector) && (has_cet || vector != Vector::control_protection);
                 may = must;
@@ -251,8 +252,8 @@ inline constexpr Rule entry_control_rules[] = {
         }),
 
     rule<Field32::entry_controls>(
-        "N12", exit_entry::bad,
-        "while Intel PT traces the host, \"load IA32_RTIT_CTL\" must be 0", exit_entry::entry_newer,
+        "N12", exit_entry::bad, "while Intel PT traces the host, \"load IA32_RTIT_CTL\" must be 0",
+        exit_entry::entry_newer,
         [](Examination &x) {
             if (x.now.tracing) {
                 x.forbid(EntryControl::load_rtit_ctl);

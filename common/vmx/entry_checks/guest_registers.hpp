@@ -33,8 +33,9 @@ inline constexpr Rule guest_register_rules[] = {
             const std::uint64_t cr0 = x.get(FieldNatural::guest_cr0);
             const VmxCapabilities &vmx = x.cpu.vmx;
             if ((violated_fixed_bits(cr0, vmx.cr0_fixed0, vmx.cr0_fixed1) & ~exempt) != 0) {
-                x.fixed(FieldNatural::guest_cr0, vmx.cr0_fixed0, vmx.cr0_fixed1,
-                        exempt | (x.unrestricted() ? modes : 0));
+                x.fixed(
+                    FieldNatural::guest_cr0, vmx.cr0_fixed0, vmx.cr0_fixed1,
+                    exempt | (x.unrestricted() ? modes : 0));
             }
         }),
 
@@ -249,9 +250,10 @@ inline constexpr Rule guest_register_rules[] = {
             }
         }),
 
-    rule<Field32::entry_controls, Field64::guest_fred_config, Field64::guest_fred_rsp1,
-         Field64::guest_fred_rsp2, Field64::guest_fred_rsp3, Field64::guest_fred_ssp1,
-         Field64::guest_fred_ssp2, Field64::guest_fred_ssp3>(
+    rule<
+        Field32::entry_controls, Field64::guest_fred_config, Field64::guest_fred_rsp1,
+        Field64::guest_fred_rsp2, Field64::guest_fred_rsp3, Field64::guest_fred_ssp1,
+        Field64::guest_fred_ssp2, Field64::guest_fred_ssp3>(
         "G16e", guest::bad,
         "with \"load FRED\", the guest FRED registers must be canonical and their reserved bits 0 "
         "(config 11, 5, 4, 2; stacks 5:0; shadow stacks 2:0)",

@@ -11,10 +11,10 @@ namespace vtx::entry_checks {
 
 /// The four fields of one segment register of the guest.
 struct SegmentFields {
-    Field16 selector;    ///< "Guest CS selector", ...
-    FieldNatural base;   ///< "Guest CS base", ...
-    Field32 limit;       ///< "Guest CS limit", ...
-    Field32 rights;      ///< "Guest CS access rights", ...
+    Field16 selector;  ///< "Guest CS selector", ...
+    FieldNatural base; ///< "Guest CS base", ...
+    Field32 limit;     ///< "Guest CS limit", ...
+    Field32 rights;    ///< "Guest CS access rights", ...
 };
 
 namespace segment {
@@ -24,8 +24,10 @@ inline constexpr const char *sdm = "checks-on-guest-segment-registers";
 inline constexpr const char *newer = "+checks-on-guest-segment-registers";
 
 #define VTX_SEGMENT(name)                                                                          \
-    {Field16::guest_##name##_selector, FieldNatural::guest_##name##_base,                          \
-     Field32::guest_##name##_limit, Field32::guest_##name##_access_rights}
+    {                                                                                              \
+        Field16::guest_##name##_selector, FieldNatural::guest_##name##_base,                       \
+            Field32::guest_##name##_limit, Field32::guest_##name##_access_rights                   \
+    }
 
 inline constexpr SegmentFields es = VTX_SEGMENT(es);
 inline constexpr SegmentFields cs = VTX_SEGMENT(cs);
@@ -88,9 +90,9 @@ constexpr void granularity(Examination &x, const SegmentFields &segment) {
 
 /// The rules on guest segment registers, in the order of the SDM.
 inline constexpr Rule guest_segment_rules[] = {
-    rule<segment::tr.selector>("S01", segment::bad, "TI (bit 2) of the TR selector must be 0",
-                               segment::sdm,
-                               [](Examination &x) { x.zero(segment::tr.selector, 4); }),
+    rule<segment::tr.selector>(
+        "S01", segment::bad, "TI (bit 2) of the TR selector must be 0", segment::sdm,
+        [](Examination &x) { x.zero(segment::tr.selector, 4); }),
 
     rule<segment::ldtr.selector, segment::ldtr.rights>(
         "S02", segment::bad, "TI (bit 2) of the selector of a usable LDTR must be 0", segment::sdm,
@@ -100,8 +102,9 @@ inline constexpr Rule guest_segment_rules[] = {
             }
         }),
 
-    rule<segment::ss.selector, segment::cs.selector, FieldNatural::guest_rflags,
-         Field32::primary_controls, Field32::secondary_controls>(
+    rule<
+        segment::ss.selector, segment::cs.selector, FieldNatural::guest_rflags,
+        Field32::primary_controls, Field32::secondary_controls>(
         "S03", segment::bad,
         "the RPLs of SS and CS must be equal (not in virtual-8086 mode, nor in an unrestricted "
         "guest)",
@@ -110,8 +113,7 @@ inline constexpr Rule guest_segment_rules[] = {
             if (x.virtual_8086() || x.unrestricted()) {
                 return;
             }
-            const unsigned bits =
-                (x.get(segment::ss.selector) ^ x.get(segment::cs.selector)) & 3u;
+            const unsigned bits = (x.get(segment::ss.selector) ^ x.get(segment::cs.selector)) & 3u;
             if (bits != 0) {
                 x.fault(segment::ss.selector, bits);
             }
@@ -119,8 +121,7 @@ inline constexpr Rule guest_segment_rules[] = {
 
     rule<FieldNatural::guest_rflags, VTX_SIX(selector), VTX_SIX(base)>(
         "S04", segment::bad,
-        "in virtual-8086 mode the base of each segment must be 16 times its selector",
-        segment::sdm,
+        "in virtual-8086 mode the base of each segment must be 16 times its selector", segment::sdm,
         [](Examination &x) {
             each_virtual_8086(x, [&x](const SegmentFields &segment) {
                 const std::uint64_t wanted = std::uint64_t{x.get(segment.selector)} << 4;
@@ -131,8 +132,9 @@ inline constexpr Rule guest_segment_rules[] = {
             });
         }),
 
-    rule<segment::tr.base, segment::fs.base, segment::gs.base, segment::ldtr.base,
-         segment::ldtr.rights>(
+    rule<
+        segment::tr.base, segment::fs.base, segment::gs.base, segment::ldtr.base,
+        segment::ldtr.rights>(
         "S05", segment::bad,
         "the bases of TR, FS and GS must be canonical, and that of a usable LDTR", segment::sdm,
         [](Examination &x) {
@@ -145,8 +147,9 @@ inline constexpr Rule guest_segment_rules[] = {
             }
         }),
 
-    rule<segment::cs.base, segment::ss.base, segment::ds.base, segment::es.base,
-         segment::ss.rights, segment::ds.rights, segment::es.rights>(
+    rule<
+        segment::cs.base, segment::ss.base, segment::ds.base, segment::es.base, segment::ss.rights,
+        segment::ds.rights, segment::es.rights>(
         "S06", segment::bad,
         "bits 63:32 of the base of CS must be 0, and of SS, DS and ES if they are usable",
         segment::sdm,
@@ -182,8 +185,9 @@ inline constexpr Rule guest_segment_rules[] = {
             });
         }),
 
-    rule<segment::cs.rights, FieldNatural::guest_rflags, Field32::primary_controls,
-         Field32::secondary_controls>(
+    rule<
+        segment::cs.rights, FieldNatural::guest_rflags, Field32::primary_controls,
+        Field32::secondary_controls>(
         "S09", segment::bad,
         "CS must have type 9, 11, 13 or 15, accessed code; in an unrestricted guest 3 is allowed "
         "too",
@@ -212,8 +216,9 @@ inline constexpr Rule guest_segment_rules[] = {
             }
         }),
 
-    rule<segment::ds.rights, segment::es.rights, segment::fs.rights, segment::gs.rights,
-         FieldNatural::guest_rflags>(
+    rule<
+        segment::ds.rights, segment::es.rights, segment::fs.rights, segment::gs.rights,
+        FieldNatural::guest_rflags>(
         "S11", segment::bad,
         "the type of usable DS, ES, FS and GS must be accessed, and readable if it is code",
         segment::sdm,
@@ -244,8 +249,9 @@ inline constexpr Rule guest_segment_rules[] = {
             });
         }),
 
-    rule<segment::cs.rights, segment::ss.rights, FieldNatural::guest_rflags,
-         Field32::primary_controls, Field32::secondary_controls>(
+    rule<
+        segment::cs.rights, segment::ss.rights, FieldNatural::guest_rflags,
+        Field32::primary_controls, Field32::secondary_controls>(
         "S13", segment::bad,
         "DPL of CS must be 0 for type 3, that of SS for types 9 and 11, at most that of SS for "
         "types 13 and 15",
@@ -276,8 +282,9 @@ inline constexpr Rule guest_segment_rules[] = {
             }
         }),
 
-    rule<segment::ss.rights, segment::ss.selector, FieldNatural::guest_rflags,
-         Field32::primary_controls, Field32::secondary_controls>(
+    rule<
+        segment::ss.rights, segment::ss.selector, FieldNatural::guest_rflags,
+        Field32::primary_controls, Field32::secondary_controls>(
         "S14a", segment::bad,
         "DPL of SS must equal its RPL, unless the guest is unrestricted, even if SS is unusable",
         segment::sdm,
@@ -285,15 +292,15 @@ inline constexpr Rule guest_segment_rules[] = {
             if (x.virtual_8086() || x.unrestricted()) {
                 return;
             }
-            const unsigned bits =
-                rights(x, segment::ss).dpl() ^ (x.get(segment::ss.selector) & 3u);
+            const unsigned bits = rights(x, segment::ss).dpl() ^ (x.get(segment::ss.selector) & 3u);
             if (bits != 0) {
                 x.fault(segment::ss.rights, bits << AccessRights::dpl_shift);
             }
         }),
 
-    rule<segment::ss.rights, segment::cs.rights, FieldNatural::guest_cr0,
-         FieldNatural::guest_rflags>(
+    rule<
+        segment::ss.rights, segment::cs.rights, FieldNatural::guest_cr0,
+        FieldNatural::guest_rflags>(
         "S14b", segment::bad, "DPL of SS must be 0 if CS has type 3 or guest CR0.PE is 0",
         segment::sdm,
         [](Examination &x) {
@@ -306,9 +313,10 @@ inline constexpr Rule guest_segment_rules[] = {
             }
         }),
 
-    rule<segment::ds.rights, segment::es.rights, segment::fs.rights, segment::gs.rights,
-         segment::ds.selector, segment::es.selector, segment::fs.selector, segment::gs.selector,
-         FieldNatural::guest_rflags, Field32::primary_controls, Field32::secondary_controls>(
+    rule<
+        segment::ds.rights, segment::es.rights, segment::fs.rights, segment::gs.rights,
+        segment::ds.selector, segment::es.selector, segment::fs.selector, segment::gs.selector,
+        FieldNatural::guest_rflags, Field32::primary_controls, Field32::secondary_controls>(
         "S15", segment::bad,
         "DPL of usable DS, ES, FS and GS of types 0 to 11 must be at least their RPL, unless the "
         "guest is unrestricted",

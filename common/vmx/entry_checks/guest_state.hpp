@@ -15,10 +15,10 @@ namespace vtx::entry_checks {
 
 /// Bits of the interruptibility state. \sdm{table-format-of-interruptibility-state}
 struct Blocking {
-    static constexpr std::uint32_t sti = 1u << 0;     ///< by STI, for one instruction
-    static constexpr std::uint32_t mov_ss = 1u << 1;  ///< by MOV SS or POP SS, likewise
-    static constexpr std::uint32_t smi = 1u << 2;     ///< of SMIs
-    static constexpr std::uint32_t nmi = 1u << 3;     ///< of NMIs; of virtual NMIs with that control
+    static constexpr std::uint32_t sti = 1u << 0;    ///< by STI, for one instruction
+    static constexpr std::uint32_t mov_ss = 1u << 1; ///< by MOV SS or POP SS, likewise
+    static constexpr std::uint32_t smi = 1u << 2;    ///< of SMIs
+    static constexpr std::uint32_t nmi = 1u << 3;    ///< of NMIs; of virtual NMIs with that control
     static constexpr std::uint32_t enclave = 1u << 4; ///< an enclave was interrupted
 };
 
@@ -55,8 +55,8 @@ inline constexpr auto event = Field32::entry_interruption_information;
 inline constexpr auto link = Field64::vmcs_link_pointer;
 inline constexpr auto rflags = FieldNatural::guest_rflags;
 
-inline constexpr Field64 pdpte_fields[] = {Field64::guest_pdpte_0, Field64::guest_pdpte_1,
-                                           Field64::guest_pdpte_2, Field64::guest_pdpte_3};
+inline constexpr Field64 pdpte_fields[] = {
+    Field64::guest_pdpte_0, Field64::guest_pdpte_1, Field64::guest_pdpte_2, Field64::guest_pdpte_3};
 
 } // namespace state
 
@@ -120,12 +120,11 @@ inline constexpr Rule guest_register_state_rules[] = {
         }),
 
     rule<FieldNatural::guest_rflags>(
-        "R03", state::bad,
-        "bits 63:22, 15, 5 and 3 of guest RFLAGS must be 0, and bit 1 must be 1", state::rip,
+        "R03", state::bad, "bits 63:22, 15, 5 and 3 of guest RFLAGS must be 0, and bit 1 must be 1",
+        state::rip,
         [](Examination &x) {
             const std::uint64_t flags = x.get(state::rflags);
-            const std::uint64_t bits =
-                (flags & 0xffffffffffc08028) | (~flags & Rflags::always_1);
+            const std::uint64_t bits = (flags & 0xffffffffffc08028) | (~flags & Rflags::always_1);
             if (bits != 0) {
                 x.fault(state::rflags, bits);
             }
@@ -188,11 +187,11 @@ inline constexpr Rule guest_other_state_rules[] = {
         [](Examination &x) {
             const std::uint32_t activity = x.get(state::activity);
             const VmxCapabilities &vmx = x.cpu.vmx;
-            const bool good = activity == Activity::active ||
-                              (activity == Activity::halted && vmx.has_activity_hlt()) ||
-                              (activity == Activity::shut_down && vmx.has_activity_shutdown()) ||
-                              (activity == Activity::wait_for_sipi &&
-                               vmx.has_activity_wait_for_sipi());
+            const bool good =
+                activity == Activity::active ||
+                (activity == Activity::halted && vmx.has_activity_hlt()) ||
+                (activity == Activity::shut_down && vmx.has_activity_shutdown()) ||
+                (activity == Activity::wait_for_sipi && vmx.has_activity_wait_for_sipi());
             if (!good) {
                 x.fault(state::activity, activity);
             }
@@ -226,12 +225,11 @@ inline constexpr Rule guest_other_state_rules[] = {
                 return;
             }
             const Injection event = injection(x);
-            const bool good =
-                !event.valid() || event.type() == Injection::external_interrupt ||
-                event.type() == Injection::nmi ||
-                (event.type() == Injection::hardware_exception &&
-                 (event.vector() == 1 || event.vector() == 18)) ||
-                (event.type() == Injection::other_event && event.vector() == 0);
+            const bool good = !event.valid() || event.type() == Injection::external_interrupt ||
+                              event.type() == Injection::nmi ||
+                              (event.type() == Injection::hardware_exception &&
+                               (event.vector() == 1 || event.vector() == 18)) ||
+                              (event.type() == Injection::other_event && event.vector() == 0);
             if (!good) {
                 x.fault(state::event, 0x7ff);
             }
@@ -245,9 +243,9 @@ inline constexpr Rule guest_other_state_rules[] = {
                 return;
             }
             const Injection event = injection(x);
-            const bool good = !event.valid() || event.type() == Injection::nmi ||
-                              (event.type() == Injection::hardware_exception &&
-                               event.vector() == 18);
+            const bool good =
+                !event.valid() || event.type() == Injection::nmi ||
+                (event.type() == Injection::hardware_exception && event.vector() == 18);
             if (!good) {
                 x.fault(state::event, 0x7ff);
             }
@@ -277,8 +275,7 @@ inline constexpr Rule guest_other_state_rules[] = {
         "bits 31:5 of the interruptibility state must be 0 (and bit 4 on processors without SGX)",
         state::other,
         [](Examination &x) {
-            x.zero(state::blocking,
-                   x.cpu.has(CpuFeature::enclaves) ? 0xffffffe0 : 0xfffffff0);
+            x.zero(state::blocking, x.cpu.has(CpuFeature::enclaves) ? 0xffffffe0 : 0xfffffff0);
         }),
 
     rule<Field32::guest_interruptibility>(
@@ -323,8 +320,7 @@ inline constexpr Rule guest_other_state_rules[] = {
         state::other,
         [](Examination &x) {
             // Nothing tells which kind a processor is, so this can only be undecided.
-            if (injection(x).is(Injection::nmi) &&
-                (x.get(state::blocking) & Blocking::sti) != 0) {
+            if (injection(x).is(Injection::nmi) && (x.get(state::blocking) & Blocking::sti) != 0) {
                 x.doubt(Undecided::processor);
             }
         }),
@@ -343,10 +339,11 @@ inline constexpr Rule guest_other_state_rules[] = {
             }
         }),
 
-    rule<Field32::guest_interruptibility, Field32::entry_interruption_information,
-         Field32::pin_based_controls>(
-        "I07", state::bad,
-        "with \"virtual NMIs\", no NMI may be injected while NMIs are blocked", state::other,
+    rule<
+        Field32::guest_interruptibility, Field32::entry_interruption_information,
+        Field32::pin_based_controls>(
+        "I07", state::bad, "with \"virtual NMIs\", no NMI may be injected while NMIs are blocked",
+        state::other,
         [](Examination &x) {
             if (x.has(PinControl::virtual_nmis) && injection(x).is(Injection::nmi)) {
                 x.zero(state::blocking, Blocking::nmi);
@@ -383,8 +380,9 @@ inline constexpr Rule guest_other_state_rules[] = {
             x.zero(state::pending, 0xfffffffffffeaff0 & ~bus_lock);
         }),
 
-    rule<FieldNatural::guest_pending_debug_exceptions, Field32::guest_interruptibility,
-         Field32::guest_activity_state, FieldNatural::guest_rflags, Field64::guest_debugctl>(
+    rule<
+        FieldNatural::guest_pending_debug_exceptions, Field32::guest_interruptibility,
+        Field32::guest_activity_state, FieldNatural::guest_rflags, Field64::guest_debugctl>(
         "P02", state::bad,
         "while STI or MOV SS blocks interrupts, or in activity state HLT, BS (bit 14) of the "
         "pending debug exceptions must be 1 exactly if RFLAGS.TF is 1 and IA32_DEBUGCTL.BTF 0",
@@ -468,9 +466,10 @@ inline constexpr Rule guest_other_state_rules[] = {
         },
         Qualification::link_pointer),
 
-    rule<FieldNatural::guest_cr0, FieldNatural::guest_cr4, Field32::entry_controls,
-         Field32::primary_controls, Field32::secondary_controls, Field64::guest_pdpte_0,
-         Field64::guest_pdpte_1, Field64::guest_pdpte_2, Field64::guest_pdpte_3>(
+    rule<
+        FieldNatural::guest_cr0, FieldNatural::guest_cr4, Field32::entry_controls,
+        Field32::primary_controls, Field32::secondary_controls, Field64::guest_pdpte_0,
+        Field64::guest_pdpte_1, Field64::guest_pdpte_2, Field64::guest_pdpte_3>(
         "T01a", state::bad,
         "with PAE paging and EPT, bits 2:1, 8:5 and those beyond the physical-address width must "
         "be 0 in each PDPTE field that is present",
@@ -488,8 +487,9 @@ inline constexpr Rule guest_other_state_rules[] = {
         },
         Qualification::pdptes),
 
-    rule<FieldNatural::guest_cr0, FieldNatural::guest_cr4, FieldNatural::guest_cr3,
-         Field32::entry_controls, Field32::primary_controls, Field32::secondary_controls>(
+    rule<
+        FieldNatural::guest_cr0, FieldNatural::guest_cr4, FieldNatural::guest_cr3,
+        Field32::entry_controls, Field32::primary_controls, Field32::secondary_controls>(
         "T01b", state::bad,
         "with PAE paging and without EPT, bits 2:1, 8:5 and those beyond the physical-address "
         "width must be 0 in each present PDPTE of the table to which guest CR3 points",

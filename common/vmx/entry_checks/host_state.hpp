@@ -34,8 +34,8 @@ constexpr std::uint64_t bad_s_cet_bits(const ProcessorDescription &cpu, std::uin
 }
 
 /// Checks the four kinds of FRED registers of either state area.
-constexpr void fred_state(Examination &x, Field64 config, const Field64 (&stacks)[3],
-                          const Field64 (&shadow_stacks)[3]) {
+constexpr void fred_state(
+    Examination &x, Field64 config, const Field64 (&stacks)[3], const Field64 (&shadow_stacks)[3]) {
     std::uint64_t bits = (x.get(config) & 0x834u) | x.not_canonical(x.get(config));
     if (bits != 0) {
         x.fault(config, bits);
@@ -219,9 +219,10 @@ inline constexpr Rule host_state_rules[] = {
             }
         }),
 
-    rule<Field16::host_es_selector, Field16::host_cs_selector, Field16::host_ss_selector,
-         Field16::host_ds_selector, Field16::host_fs_selector, Field16::host_gs_selector,
-         Field16::host_tr_selector>(
+    rule<
+        Field16::host_es_selector, Field16::host_cs_selector, Field16::host_ss_selector,
+        Field16::host_ds_selector, Field16::host_fs_selector, Field16::host_gs_selector,
+        Field16::host_tr_selector>(
         "H11", host::bad, "RPL (bits 1:0) and TI (bit 2) of each host selector must be 0",
         host::segments,
         [](Examination &x) {
@@ -243,8 +244,8 @@ inline constexpr Rule host_state_rules[] = {
         }),
 
     rule<Field16::host_ss_selector, Field32::exit_controls>(
-        "H13", host::bad,
-        "the host SS selector must not be 0 without \"host address-space size\"", host::segments,
+        "H13", host::bad, "the host SS selector must not be 0 without \"host address-space size\"",
+        host::segments,
         [](Examination &x) {
             if (!x.has(ExitControl::host_address_space_size) &&
                 x.get(Field16::host_ss_selector) == 0) {
@@ -252,8 +253,9 @@ inline constexpr Rule host_state_rules[] = {
             }
         }),
 
-    rule<FieldNatural::host_fs_base, FieldNatural::host_gs_base, FieldNatural::host_tr_base,
-         FieldNatural::host_gdtr_base, FieldNatural::host_idtr_base>(
+    rule<
+        FieldNatural::host_fs_base, FieldNatural::host_gs_base, FieldNatural::host_tr_base,
+        FieldNatural::host_gdtr_base, FieldNatural::host_idtr_base>(
         "H14", host::bad, "the host bases of FS, GS, TR, GDTR and IDTR must be canonical",
         host::segments,
         [](Examination &x) {
@@ -278,8 +280,9 @@ inline constexpr Rule host_state_rules[] = {
             }
         }),
 
-    rule<Field32::exit_controls, Field32::entry_controls, FieldNatural::host_cr4,
-         FieldNatural::host_rip>(
+    rule<
+        Field32::exit_controls, Field32::entry_controls, FieldNatural::host_cr4,
+        FieldNatural::host_rip>(
         "H16", host::bad,
         "without \"host address-space size\", \"IA-32e mode guest\", host CR4.PCIDE and bits "
         "63:32 of host RIP must be 0",
@@ -314,9 +317,10 @@ inline constexpr Rule host_state_rules[] = {
             }
         }),
 
-    rule<Field32::exit_controls, Field64::secondary_exit_controls, Field64::host_fred_config,
-         Field64::host_fred_rsp1, Field64::host_fred_rsp2, Field64::host_fred_rsp3,
-         Field64::host_fred_ssp1, Field64::host_fred_ssp2, Field64::host_fred_ssp3>(
+    rule<
+        Field32::exit_controls, Field64::secondary_exit_controls, Field64::host_fred_config,
+        Field64::host_fred_rsp1, Field64::host_fred_rsp2, Field64::host_fred_rsp3,
+        Field64::host_fred_ssp1, Field64::host_fred_ssp2, Field64::host_fred_ssp3>(
         "H18", host::bad,
         "with \"load FRED\", the host FRED registers must be canonical and their reserved bits 0 "
         "(config 11, 5, 4, 2; stacks 5:0; shadow stacks 2:0)",

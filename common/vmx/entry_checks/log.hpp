@@ -16,14 +16,16 @@ inline void log_finding(const Finding &finding) {
     const SdmReference sdm = sdm_reference(rule.sdm);
     const char *const space = *sdm.number != 0 ? " " : "";
     if (finding.entry != 0) {
-        vtx_log_error("%s: entry %u of the MSR-load list, MSR %#llx: %s (SDM, %s%s%s)", rule.id,
-                      finding.entry, static_cast<ull>(finding.value), rule.must, sdm.title, space,
-                      sdm.number);
+        vtx_log_error(
+            "%s: entry %u of the MSR-load list, MSR %#llx: %s (SDM, %s%s%s)", rule.id,
+            finding.entry, static_cast<ull>(finding.value), rule.must, sdm.title, space,
+            sdm.number);
         return;
     }
-    vtx_log_error("%s: %s (%04xH) is %#llx: %s; at fault: %#llx (SDM, %s%s%s)", rule.id,
-                  field_name(finding.field), finding.field, static_cast<ull>(finding.value),
-                  rule.must, static_cast<ull>(finding.bits), sdm.title, space, sdm.number);
+    vtx_log_error(
+        "%s: %s (%04xH) is %#llx: %s; at fault: %#llx (SDM, %s%s%s)", rule.id,
+        field_name(finding.field), finding.field, static_cast<ull>(finding.value), rule.must,
+        static_cast<ull>(finding.bits), sdm.title, space, sdm.number);
 }
 
 /// Tells all findings, and the outcome. If nothing is broken it says so, and how many rules could
@@ -40,8 +42,9 @@ inline void log_verdict(const Verdict &verdict) {
         undecided += verdict.undecided[i] != Undecided::no ? 1 : 0;
     }
     if (verdict.sound()) {
-        vtx_log("doctor: none of %u rules of VM entry is broken, %u could not be decided",
-                static_cast<unsigned>(rule_count), undecided);
+        vtx_log(
+            "doctor: none of %u rules of VM entry is broken, %u could not be decided",
+            static_cast<unsigned>(rule_count), undecided);
     } else {
         vtx_log_error("doctor: a VM entry gives %s", outcome_text(verdict.prediction));
     }

@@ -37,13 +37,13 @@ inline constexpr const char *cpu_feature_names[] = {
 
 /// A processor, as far as VM entry asks. All zeroes is "nothing is supported".
 struct ProcessorDescription {
-    VmxCapabilities vmx{};                   ///< The capability MSRs.
-    std::uint8_t physical_address_width{};   ///< MAXPHYADDR; 0 if it is not known.
-    std::uint8_t linear_address_width{};     ///< 48, or 57; 0 if it is not known.
-    std::uint32_t features{};                ///< One bit for each CpuFeature.
-    std::uint64_t efer_bits{};               ///< Bits that IA32_EFER has.
-    std::uint64_t debugctl_bits{};           ///< Bits that IA32_DEBUGCTL may have.
-    std::uint64_t perf_global_ctrl_bits{};   ///< Bits that IA32_PERF_GLOBAL_CTRL has.
+    VmxCapabilities vmx{};                 ///< The capability MSRs.
+    std::uint8_t physical_address_width{}; ///< MAXPHYADDR; 0 if it is not known.
+    std::uint8_t linear_address_width{};   ///< 48, or 57; 0 if it is not known.
+    std::uint32_t features{};              ///< One bit for each CpuFeature.
+    std::uint64_t efer_bits{};             ///< Bits that IA32_EFER has.
+    std::uint64_t debugctl_bits{};         ///< Bits that IA32_DEBUGCTL may have.
+    std::uint64_t perf_global_ctrl_bits{}; ///< Bits that IA32_PERF_GLOBAL_CTRL has.
 
     /// True if the processor has the feature.
     constexpr bool has(CpuFeature feature) const {
@@ -64,9 +64,8 @@ struct ProcessorDescription {
 
     /// Bits that an address of ordinary memory may not set.
     constexpr std::uint64_t bits_beyond_physical() const {
-        return physical_address_width >= 64
-                   ? 0
-                   : ~((std::uint64_t{1} << physical_address_width) - 1);
+        return physical_address_width >= 64 ? 0
+                                            : ~((std::uint64_t{1} << physical_address_width) - 1);
     }
 };
 
@@ -85,11 +84,11 @@ struct PhysicalMemory {
 
 /// The state in which the VM entry is attempted.
 struct EntrySituation {
-    bool ia32e_mode = true;              ///< IA32_EFER.LMA of the host.
-    bool in_smm = false;                 ///< The processor is in system-management mode.
-    bool tracing = false;                ///< IA32_RTIT_CTL.TraceEn of the host.
+    bool ia32e_mode = true;                    ///< IA32_EFER.LMA of the host.
+    bool in_smm = false;                       ///< The processor is in system-management mode.
+    bool tracing = false;                      ///< IA32_RTIT_CTL.TraceEn of the host.
     std::optional<std::uint64_t> current_vmcs; ///< Physical address of the VMCS, if known.
-    PhysicalMemory memory{};             ///< Memory that the rules may look into.
+    PhysicalMemory memory{};                   ///< Memory that the rules may look into.
 };
 
 /// IA32_EFER on every processor with Intel 64: SCE, LME, LMA, NXE.

@@ -17,30 +17,31 @@ enum class FailureClass : std::uint8_t {
     controls,    ///< VMfailValid, VM-instruction error 7. \sdm{checks-on-vmx-controls}
     host_state,  ///< VMfailValid, error 8. \sdm{checks-on-vmx-controls-and-host-state-area}
     guest_state, ///< VM exit, reason 33. \sdm{checks-on-the-guest-state-area}
-    msr_loading, ///< VM exit, reason 34, and the qualification is an index. \sdm{loading-msrs-in-vm-entry}
+    msr_loading, ///< VM exit, reason 34, and the qualification is an index.
+                 ///< \sdm{loading-msrs-in-vm-entry}
     undefined,   ///< The SDM does not say what happens; it may be a machine check.
 };
 
 /// Exit qualifications of reason 33.
 /// \sdm{vm-entry-failures-during-or-after-loading-guest-state}
 struct Qualification {
-    static constexpr std::uint8_t none = 0;          ///< any rule without one of its own
-    static constexpr std::uint8_t pdptes = 2;        ///< loading the PDPTEs
-    static constexpr std::uint8_t nmi_blocked = 3;   ///< an NMI is injected, and MOV SS blocks it
-    static constexpr std::uint8_t link_pointer = 4;  ///< the VMCS link pointer
+    static constexpr std::uint8_t none = 0;         ///< any rule without one of its own
+    static constexpr std::uint8_t pdptes = 2;       ///< loading the PDPTEs
+    static constexpr std::uint8_t nmi_blocked = 3;  ///< an NMI is injected, and MOV SS blocks it
+    static constexpr std::uint8_t link_pointer = 4; ///< the VMCS link pointer
 };
 
 class Examination;
 
 /// One rule of VM entry: a row of the tables in this folder.
 struct Rule {
-    const char *id;             ///< "C07": the letter is the area, see README.md in this folder.
-    FailureClass failure;            ///< What breaking it leads to.
-    std::uint8_t qualification; ///< Of reason 33, a constant of Qualification; else 0.
-    const char *must;           ///< What must hold, as one sentence without a full stop.
-    const char *sdm;            ///< The section of the SDM, as a \\sdm key, or a title if newer.
-    const std::uint32_t *fields; ///< Encodings of the fields on which the rule depends.
-    std::size_t field_count;    ///< How many those are.
+    const char *id;                ///< "C07": the letter is the area, see README.md in this folder.
+    FailureClass failure;          ///< What breaking it leads to.
+    std::uint8_t qualification;    ///< Of reason 33, a constant of Qualification; else 0.
+    const char *must;              ///< What must hold, as one sentence without a full stop.
+    const char *sdm;               ///< The section of the SDM, as a \\sdm key, or a title if newer.
+    const std::uint32_t *fields;   ///< Encodings of the fields on which the rule depends.
+    std::size_t field_count;       ///< How many those are.
     void (*check)(Examination &x); ///< Reports each breach of the rule to `x`.
 };
 
@@ -50,19 +51,20 @@ template <auto... field> inline constexpr std::uint32_t field_list[] = {field_en
 /// Makes a row of a table of rules. A constructor would do, but not for a type that a kernel module
 /// keeps in read-only data without a run-time initialiser in sight.
 template <auto... field>
-constexpr Rule rule(const char *id, FailureClass failure, const char *must, const char *sdm,
-                    void (*check)(Examination &), std::uint8_t qualification = 0) {
-    return Rule{id, failure, qualification, must, sdm, field_list<field...>, sizeof...(field),
+constexpr Rule rule(
+    const char *id, FailureClass failure, const char *must, const char *sdm,
+    void (*check)(Examination &), std::uint8_t qualification = 0) {
+    return Rule{id,   failure, qualification, must, sdm, field_list<field...>, sizeof...(field),
                 check};
 }
 
 /// One breach of a rule.
 struct Finding {
-    std::uint64_t value;  ///< What the field holds; of an MSR-load entry, the index of the MSR.
-    std::uint64_t bits;   ///< Those bits of it that break the rule.
-    std::uint32_t field;  ///< Encoding of the field.
-    std::uint32_t entry;  ///< 1-based position in the MSR-load list, or 0.
-    std::uint16_t rule;   ///< Index in all_rules.
+    std::uint64_t value; ///< What the field holds; of an MSR-load entry, the index of the MSR.
+    std::uint64_t bits;  ///< Those bits of it that break the rule.
+    std::uint32_t field; ///< Encoding of the field.
+    std::uint32_t entry; ///< 1-based position in the MSR-load list, or 0.
+    std::uint16_t rule;  ///< Index in all_rules.
 };
 
 /// Rules for which a Verdict has room. all_rules is checked against it.
@@ -70,10 +72,10 @@ inline constexpr std::size_t rule_limit = 256;
 
 /// Why a rule could not be decided, as far as it is not a field that is unknown.
 struct Undecided {
-    static constexpr std::uint16_t no = 0;            ///< it was decided
-    static constexpr std::uint16_t memory = 0xffff;   ///< it looks into memory that was not given
+    static constexpr std::uint16_t no = 0;             ///< it was decided
+    static constexpr std::uint16_t memory = 0xffff;    ///< it looks into memory that was not given
     static constexpr std::uint16_t processor = 0xfffe; ///< the processor's description lacks it
-    static constexpr std::uint16_t msr = 0xfffd;      ///< whether WRMSR would fault is not known
+    static constexpr std::uint16_t msr = 0xfffd;       ///< whether WRMSR would fault is not known
     /// The reason for an unknown field.
     static constexpr std::uint16_t field(std::uint32_t encoding) {
         return static_cast<std::uint16_t>(encoding + 1);
@@ -83,13 +85,13 @@ struct Undecided {
 /// How the entry can end, by what was found. More than one can be possible, because the processor
 /// may do the checks of controls and host state, and those of guest state, in any order.
 struct Prediction {
-    bool enters = false;            ///< No rule is broken: the guest runs.
-    bool error_7 = false;           ///< VMfailValid with error 7 is possible.
-    bool error_8 = false;           ///< VMfailValid with error 8 is possible.
+    bool enters = false;             ///< No rule is broken: the guest runs.
+    bool error_7 = false;            ///< VMfailValid with error 7 is possible.
+    bool error_8 = false;            ///< VMfailValid with error 8 is possible.
     std::uint8_t qualifications = 0; ///< Of exit 33: bit n is 1 if qualification n is possible.
-    std::uint32_t msr_entry = 0;    ///< Of exit 34: the qualification; 0 if it is not exit 34.
-    bool undefined = false;         ///< A rule is broken of which the SDM does not say the outcome.
-    bool certain = false;           ///< No undecided rule could change the above.
+    std::uint32_t msr_entry = 0;     ///< Of exit 34: the qualification; 0 if it is not exit 34.
+    bool undefined = false; ///< A rule is broken of which the SDM does not say the outcome.
+    bool certain = false;   ///< No undecided rule could change the above.
 
     friend constexpr bool operator==(const Prediction &, const Prediction &) = default;
 };
@@ -99,12 +101,12 @@ struct Verdict {
     /// Findings for which there is room. Those beyond are counted, and their rules are in `broken`.
     static constexpr std::size_t capacity = 64;
 
-    Finding findings[capacity]{};           ///< In the order of the SDM.
-    std::uint32_t count{};                  ///< How many of them there are.
-    std::uint32_t dropped{};                ///< Findings for which there was no room.
+    Finding findings[capacity]{};            ///< In the order of the SDM.
+    std::uint32_t count{};                   ///< How many of them there are.
+    std::uint32_t dropped{};                 ///< Findings for which there was no room.
     std::uint64_t broken[rule_limit / 64]{}; ///< One bit for each rule of all_rules.
-    std::uint16_t undecided[rule_limit]{};  ///< For each rule of all_rules, why it is undecided.
-    Prediction prediction{};                ///< What the VM entry would do.
+    std::uint16_t undecided[rule_limit]{};   ///< For each rule of all_rules, why it is undecided.
+    Prediction prediction{};                 ///< What the VM entry would do.
 
     /// True if the rule with this index in all_rules is broken.
     constexpr bool is_broken(std::size_t index) const {
