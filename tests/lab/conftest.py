@@ -60,8 +60,9 @@ def guest(request: pytest.FixtureRequest) -> Guest:
 def case(request: pytest.FixtureRequest, guest: Guest) -> Iterator[Case]:
     """What the test's script did; waits for the boot. Fails the test if the machine died."""
     found: Any = request.config.stash[RUNNER].case_for(request.node)
-    try:
-        found.done.result()
-    except LabError as error:
+    error = found.done.exception()  # waits
+    if isinstance(error, LabError):
         pytest.fail(str(error), pytrace=False)
+    elif error:
+        raise error
     yield found
