@@ -61,6 +61,8 @@ $(obj)/%.o: $(src)/%.cpp FORCE
 # Shared files are compiled into the step's own folder: steps build in parallel without meeting.
 $(obj)/common-%.o: $(vtx-common)/kernel/%.c FORCE
 	$(call if_changed_rule,cc_o_c)
+$(obj)/common-%.o: $(vtx-common)/vmx/%.c FORCE
+	$(call if_changed_rule,cc_o_c)
 
 # Kbuild looks a module's name up by the source file's name, which it does not find for these.
 $(obj)/common-%.o: modname = $(basename $(notdir $(obj-m)))

@@ -37,7 +37,7 @@ LIBRARY = """\
 export PATH=/bin:/lab/bin
 M=/lab/modules
 # load NAME [PARAMETER=VALUE …]: insmod; its status is the module's errno
-load() { name=$1; shift; insmod $M/$name.ko "$@"; }
+load() { name=$1; shift; /lab/bin/insmod $M/$name.ko "$@"; }
 # unload NAME
 unload() { rmmod "$1"; }
 # kernel_log: what the kernel has logged since this case began, without times

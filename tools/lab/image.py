@@ -92,13 +92,21 @@ def base() -> Path:
     busybox = Path("/bin/busybox")
     if not busybox.exists():
         raise LabError("/bin/busybox is missing; package busybox-static has it (./lab setup).")
-    key = hashlib.sha256(busybox.read_bytes() + INIT + repr(FOLDERS).encode()).hexdigest()[:12]
+    source = Path(__file__).with_name("insmod.c")
+    key = hashlib.sha256(busybox.read_bytes() + INIT + repr(FOLDERS).encode()
+                         + source.read_bytes()).hexdigest()[:12]
     path = BUILD / "cache" / f"initramfs-base-{key}.gz"
     with locked(BUILD / "cache" / "initramfs.lock"):
         if not path.exists():
             links = {f"bin/{name}": "busybox" for name in _applets(busybox)}
             links["sbin"] = "bin"
-            write_if_changed(path, pack({"bin/busybox": busybox, "init": INIT}, FOLDERS, links))
+            insmod = BUILD / "cache" / "insmod"
+            log = insmod.with_suffix(".log")
+            if proc.run_logged(["gcc-12", "-static", "-O2", "-Wall", "-o", str(insmod),
+                                str(source)], log) != 0:
+                raise LabError(f"insmod.c does not compile. Log: {shown(log)}")
+            write_if_changed(path, pack({"bin/busybox": busybox, "init": INIT,
+                                         "lab/bin/insmod": insmod}, FOLDERS, links))
     return path
 
 

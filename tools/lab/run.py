@@ -67,7 +67,7 @@ def script(steps: list[Path], parameters: str) -> str:
         name = module_name(step)
         lines += [
             f"mark BEGIN {name}",
-            f"insmod /lab/modules/{name}.ko {parameters} >/run/out 2>&1; rc=$?",
+            f"/lab/bin/insmod /lab/modules/{name}.ko {parameters} >/run/out 2>&1; rc=$?",
             f"mark LOADED {name} $rc",
             "if [ $rc = 0 ]; then",
             "  sleep 1",

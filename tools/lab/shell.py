@@ -23,7 +23,7 @@ BOOT_LIMIT = 600.0
 PROFILE = """\
 M=/lab/modules
 PS1='lab:\\w# '
-load() { name=$1; shift; insmod $M/$name.ko "$@"; }
+load() { name=$1; shift; /lab/bin/insmod $M/$name.ko "$@"; }
 unload() { rmmod "$1"; }
 alias ll='ls -l'
 cat /lab/motd
