@@ -98,7 +98,8 @@ def all_xml(out: Path) -> bool:
 
 def sphinx(builder: str, out: Path) -> bool:
     """Runs one of Sphinx's builders; they share what they read of the sources."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-j", "2",
+    # All pages are written (-a), for a search index of some of them would lack index entries.
+    command = [sys.executable, "-m", "sphinx", "-q", "-a", "-n", "-W", "--keep-going", "-j", "2",
                "-b", builder, "-d", str(out / "doctrees"), str(DOCS), str(out / builder)]
     environment = {**os.environ, "VTX_DOCS_BUILD": str(out), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, env=environment, check=False).returncode == 0

@@ -26,7 +26,8 @@ class Browser:
     """A running Chromium; a context manager."""
 
     def __init__(self) -> None:
-        self.profile = tempfile.TemporaryDirectory(prefix="vtx-browser-")
+        self.profile = tempfile.TemporaryDirectory(prefix="vtx-browser-",
+                                                   ignore_cleanup_errors=True)
         to_read, self.write_to = os.pipe()
         self.read_from, to_write = os.pipe()
         # Chromium reads commands from descriptor 3 and writes answers to 4.

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Repairs of the theme as Debian 12 ships it: its style sheet, after it was copied.
+
+It asks for a file below /javascript/, where Debian's web servers have it and a disk does not; and it
+lost the rule by which the dark theme follows the system's.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+STYLE = Path("_static") / "styles" / "furo.css"
+IMPORT = "@import url(/javascript/normalize.css/normalize.css);"
+NORMALIZE = Path("/usr/share/javascript/normalize.css/normalize.css")
+DARK = re.compile(r'body\[data-theme="dark"\] \{(.*?)\}', re.DOTALL)
+
+FOLLOW_SYSTEM = """
+@media not print {{
+  @media (prefers-color-scheme: dark) {{
+    body:not([data-theme="light"]) {{{colours}}}
+    body[data-theme="auto"] .only-light {{ display: none !important; }}
+    body[data-theme="auto"] .only-dark {{ display: block !important; }}
+  }}
+}}
+"""
+
+
+def repaired(style: str) -> str:
+    """The style sheet without the request, and with the dark theme by the system's choice."""
+    normalize = NORMALIZE.read_text(encoding="utf-8") if NORMALIZE.is_file() else ""
+    style = style.replace(IMPORT, normalize)
+    dark = DARK.search(style)
+    if dark and "prefers-color-scheme" not in style:
+        style += FOLLOW_SYSTEM.format(colours=dark.group(1))
+    return style
+
+
+def repair(app: Sphinx, exception: Exception | None) -> None:
+    """Called by Sphinx when it has written everything."""
+    file = Path(app.outdir) / STYLE
+    if exception is None and file.is_file():
+        file.write_text(repaired(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Pages whose source is gone would be found by links and by readers."""
+    if exception is not None or app.builder.name != "html":
+        return
+    kept = {"genindex", "search"}
+    for page in Path(app.outdir).rglob("*.html"):
+        name = page.relative_to(app.outdir).with_suffix("").as_posix()
+        if name not in app.env.found_docs and name not in kept:
+            page.unlink()
+
+
+def setup(app: Sphinx) -> None:
+    """Registers both."""
+    app.connect("build-finished", repair)
+    app.connect("build-finished", remove_stale_pages)
