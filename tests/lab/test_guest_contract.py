@@ -16,8 +16,9 @@ from guest_runs import EIO, GuestRun, runs
 import host_builds
 
 #: penryn has neither a preemption timer nor EFER controls, EPT or unrestricted guests.
-GUESTS = (Guest("6.1", tag="guests"), Guest("6.1", cpu="penryn", tag="guests"),
-          Guest("6.12", cpus=2, tag="guests", command_line="nopti"))
+GUESTS = (Guest("6.1", tag="guests", limit=1800),
+          Guest("6.1", cpu="penryn", tag="guests", limit=1800),
+          Guest("6.12", cpus=2, tag="guests", command_line="nopti", limit=1800))
 FILES = ("state", "hypercalls", "io", "cpuid", "registers", "msr", "instructions", "exceptions")
 
 contract = in_guest(GUESTS, lambda: guest_runs.script(2000, *FILES), name="guest contract",

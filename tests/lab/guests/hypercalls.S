@@ -32,7 +32,7 @@ guest print_lines
 
 guest print_escapes
 	jmp	2f
-1:	.ascii	"tab\t bell\a nul\0 escape\033[31m percent %s%n high\377 tilde~ back\\slash\r\n"
+1:	.ascii	"tab\t bell\007 nul\0 escape\033[31m percent %s%n high\377 tilde~ back\\slash\r\n"
 2:	PRINT($1b, $(2b - 1b))
 	EXPECT_EQ($0, %rax)
 	PASS

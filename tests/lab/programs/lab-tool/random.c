@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define MAX_VERDICTS 200
@@ -109,7 +108,6 @@ static const struct {
 	{ 2, { 0xe6, 0xe9 }, 0 },			/* OUT 0xE9 */
 	{ 1, { 0xed }, 0 },				/* IN EAX, DX */
 	{ 1, { 0xef }, 0 },				/* OUT DX, EAX */
-	{ 1, { 0x6c }, 0 },				/* INSB */
 	{ 2, { 0xf3, 0x6e }, 0 },			/* REP OUTSB */
 	{ 1, { 0xeb }, 1 },				/* JMP short */
 	{ 1, { 0x75 }, 1 },				/* JNZ */
@@ -346,8 +344,7 @@ int command_random(int argc, char **argv)
 	for (size_t i = 0; i < known_count; i++)
 		known[i] = load_program(argv[i + 5]);
 
-	pin(0);
-	mlockall(MCL_CURRENT | MCL_FUTURE);
+	settle(0);
 	set_parameter("limit_ms", argv[3]);
 	set_parameter("trace", "N");
 	guest = open_guest();

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -197,7 +198,7 @@ char *snapshot(int cpu)
 	return access(path, R_OK) ? NULL : read_text(path);
 }
 
-void pin(int cpu)
+void settle(int cpu)
 {
 	cpu_set_t set;
 
@@ -205,6 +206,9 @@ void pin(int cpu)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof set, &set))
 		die("cannot stay on CPU %d", cpu);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("cannot lock memory");
+	sleep(3);
 }
 
 int main(int argc, char **argv)

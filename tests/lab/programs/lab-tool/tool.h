@@ -78,7 +78,9 @@ long free_pages(void);
 /* What the module "snapshot" shows of a CPU; null if it is not loaded. The caller frees it. */
 char *snapshot(int cpu);
 
-/* Ties the caller to one CPU. */
-void pin(int cpu);
+/* Ties the caller to one CPU, and has all its memory present. Waits until the programs that started
+ * it have settled, too: busybox's `timeout` wakes once a second, and its first time is a page
+ * fault, which changes CR2. */
+void settle(int cpu);
 
 #endif
