@@ -18,6 +18,8 @@ _VARYING = (
     (r"\b(\d+\.\d+)\.\d+\+deb12(-[\w-]*amd64)", r"\1.N+deb12\2"),
     (r"\(Debian [^)]*\)", "(Debian …)"),
     (r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|ticks|cycles)\b", r"N \2"),
+    (r"\bcounted to \d+", "counted to N"),               # how far a guest came in the time it had
+    (r"\b\d{3,} (scopes|VM exits)\b", r"N \1"),
     (r"\b\d{8,}\b", "N"),                                  # TSC values and other large counts
 )
 
