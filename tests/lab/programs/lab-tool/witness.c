@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lab-tool witness COUNT WITNESS32 FILE...
+ * lab-tool witness COUNT FILE...
  *
  * Looks for anything of the host that guests spoil, while the given guests run COUNT times in each
  * of several states that a program can be in: with values in all vector registers, with a GS base,
@@ -434,58 +434,43 @@ static pid_t companion(int number, void (*work)(volatile uint64_t *count))
 	_exit(0);
 }
 
-static void check_companion(pid_t child, const char *name, bool counted, uint64_t count)
+static void check_companion(pid_t child, const char *name, uint64_t count)
 {
 	int status;
 
 	waitpid(child, &status, 0);
-	check(status == 0 && (!counted || count > 0), name, "status %#x after %llu rounds",
+	check(status == 0 && count > 0, name, "status %#x after %llu rounds",
 	      status, (unsigned long long)count);
 }
 
-static void with_companions(char *witness32)
+static void with_companions(void)
 {
-	static char *const writing[] = { "witness32", "4", GUEST_FILE, NULL };
-	static char *const quiet[] = { "witness32", "4", NULL };
-	pid_t vector, port, stop, writer, caller;
+	pid_t vector, port, stop;
 
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	vector = companion(0, vector_companion);
 	port = companion(1, port_companion);
 	stop = companion(2, breakpoint_companion);
-	writer = fork();
-	if (!writer) {
-		execv(witness32, writing);
-		_exit(127);
-	}
-	caller = fork();
-	if (!caller) {
-		execv(witness32, quiet);
-		_exit(127);
-	}
 	plain_state(false);
 	vector_state(false);
 	gs_base_state(false);
 	port_state(false);
 	breakpoint_state(false);
-	check_companion(writer, "a 32-bit program that runs guests", false, 0);
-	check_companion(caller, "a 32-bit program", false, 0);
 	shared->stop = 1;
-	check_companion(vector, "a program with vector registers and a GS base", true,
-			shared->counts[0]);
-	check_companion(port, "a program with ioperm", true, shared->counts[1]);
-	check_companion(stop, "a program with breakpoints", true, shared->counts[2]);
+	check_companion(vector, "a program with vector registers and a GS base", shared->counts[0]);
+	check_companion(port, "a program with ioperm", shared->counts[1]);
+	check_companion(stop, "a program with breakpoints", shared->counts[2]);
 }
 
 int command_witness(int argc, char **argv)
 {
 	unsigned int eax, ebx, ecx = 0, edx;
 
-	if (argc < 4)
-		die("witness COUNT WITNESS32 FILE...");
+	if (argc < 3)
+		die("witness COUNT FILE...");
 	rounds = atoi(argv[1]);
-	for (int i = 3; i < argc && guest_count < MAX_GUESTS; i++)
+	for (int i = 2; i < argc && guest_count < MAX_GUESTS; i++)
 		guests[guest_count++] = load_program(argv[i]);
 	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
 	has_avx = (ecx & 3u << 27) == 3u << 27;	/* OSXSAVE, AVX */
@@ -503,7 +488,7 @@ int command_witness(int argc, char **argv)
 	port_state(true);
 	breakpoint_state(true);
 	int_80_state();
-	with_companions(argv[2]);
+	with_companions();
 	set_parameter("limit_ms", "2000");
 	return failed_checks != 0;
 }
