@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a whole program that runs without an operating system.
 // The differential test on bare metal: for each VMCS the doctor's verdict and what the processor
 // does, one line each on the printer port, which run.py reads.
 #include "deviations.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a table of mutations, most of it data.
 /// \file
 /// The VMCSs of the differential test: known-good ones, broken in one place, or in two.
 ///

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# long-file: build, run and judge share what they know of a case.
 """Runs the differential test of the entry checks on the CPU models of Bochs, and judges it.
 
 For each VMCS the image prints the doctor's verdict and what the emulated processor did; Bochs's own

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the smaller differential test, which is a kernel module, on Linux in the emulated machine."""
+"""Runs the smaller differential test, a kernel module, on Linux in the emulated machine."""
 from __future__ import annotations
 
 import argparse

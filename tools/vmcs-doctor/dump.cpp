@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one parser, with every error that it can meet.
 // The own format, and what both formats share.
 #include "dump.hpp"
 

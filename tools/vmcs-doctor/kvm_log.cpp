@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one line of the format after the other, as the kernel prints them.
 // The kernel log of Linux KVM. When a VM entry fails and kvm_intel was loaded with
 // dump_invalid_vmcs=1, dump_vmcs() prints most fields of the VMCS in its own words; which words,
 // was read from the format strings in Debian's linux-source-6.1 and linux-source-6.12.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: the same program as a kernel module.
 // The differential test as a kernel module: fewer cases than on bare metal, but compiled by the
 // kernel's build, and run where the steps run. Host state is left as it is: Linux needs it.
 #include "deviations.hpp"
