@@ -17,7 +17,7 @@ CYCLES = int(os.environ.get("VTX_CYCLES", "80"))
 EARLY = 20
 GUEST = Guest("6.1", tag="cycles")
 #: Rounds through all points before the early and before the late measurement. Four show what is
-#: lost at several points, or many pages at one; a soak asks for 40, which shows one page at one point.
+#: lost at several points, or many pages at one; a soak asks for 40, which shows a single page.
 ROUNDS = (1, int(os.environ.get("VTX_ROUNDS", "4")))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
