@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Builds the book: Doxygen's XML for common/ and for each step, then HTML, EPUB and one page.
 
-    python3 docs/build_docs.py [--out build/docs] [--tables vtx-tables] [--doctor vmcs-doctor] [BUILDER…]
+    python3 docs/build_docs.py [--out build/docs] [--tables vtx-tables] [--doctor vmcs-doctor]
+                               [BUILDER…]
 
 CMake's target `docs` and `./lab docs` call it. Any warning of Doxygen or Sphinx is an error.
 """
@@ -51,7 +52,8 @@ def doxyfile(name: str, files: list[Path], out: Path) -> str:
         "PROJECT_NAME": name, "OUTPUT_DIRECTORY": out, "QUIET": "YES", "WARN_AS_ERROR":
         "FAIL_ON_WARNINGS",
         # In common/ every public name has its contract; in a step's plain structs a name says it.
-        "WARN_IF_UNDOCUMENTED": "NO" if name.startswith("step") else "YES", "WARN_NO_PARAMDOC": "NO",
+        "WARN_IF_UNDOCUMENTED": "NO" if name.startswith("step") else "YES",
+        "WARN_NO_PARAMDOC": "NO",
         "WARN_IF_INCOMPLETE_DOC": "NO", "EXCLUDE_SYMBOLS": "*::detail*",
         "WARNINGS": "YES", "INPUT": " ".join(f'"{f}"' for f in files),
         "GENERATE_HTML": "NO", "GENERATE_LATEX": "NO", "GENERATE_XML": "YES",

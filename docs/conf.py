@@ -41,7 +41,7 @@ html_copy_source = False
 html_show_sphinx = False
 # Without summaries a search asks for no file, which a page opened from a disk may not.
 html_show_search_summary = False
-html_search_scorer = "scorer.js"
+html_search_scorer = str(Path(__file__).resolve().parent / "scorer.js")
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "default"
 pygments_dark_style = "github-dark"

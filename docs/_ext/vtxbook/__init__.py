@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the book needs beyond Sphinx: SDM citations, listings, step differences, generated tables."""
+"""What the book needs beyond Sphinx: SDM citations, listings, step differences, tables."""
 from __future__ import annotations
 
 from typing import Any

@@ -99,8 +99,16 @@ class Declared:
         if kind == "function":
             signature = _signature(member) if self._is_overloaded(name) else ""
             self._add(member, f".. doxygenfunction:: {name}{signature}", [])
+        elif kind == "variable" and "::" not in name and self._is_member_too(name):
+            return  # Breathe would show the member in the variable's place
         elif kind in ("enum", "typedef", "variable", "define"):
             self._add(member, f".. doxygen{kind}:: {name}", [])
+
+    def _is_member_too(self, name: str) -> bool:
+        """True if a class of the project has a member of this name."""
+        classes = [c for c in _index(self.project).iterfind("compound")
+                   if c.get("kind") in ("struct", "class")]
+        return any(m.findtext("name") == name for c in classes for m in c.iterfind("member"))
 
     def _is_overloaded(self, name: str) -> bool:
         """True if the project has another function of this name: then Breathe wants parameters."""

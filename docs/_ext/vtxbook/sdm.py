@@ -40,7 +40,7 @@ class Section:
     def place(self) -> str:
         """Volume and number, as in "volume 3C, section 24.11.5"."""
         number = self.number.split(":")[0]
-        word = {"table": "table", "figure": "figure", "chapter": "chapter"}.get(self.kind, "section")
+        word = self.kind if self.kind in ("table", "figure", "chapter") else "section"
         if self.key.startswith("appendix-"):
             word = "appendix"
         if ":" in self.number and "." not in number:

@@ -58,7 +58,8 @@ class VmxTable(SphinxDirective):
         self.env.note_dependency(str(FILE))
         makers: dict[str, Callable[[], list[nodes.Node]]] = {
             "fields": self._fields, "controls": self._controls, "msrs": self._msrs,
-            "exit-reasons": self._exit_reasons, "entry-checks": self._checks, "instruction-errors": self._errors}
+            "exit-reasons": self._exit_reasons, "entry-checks": self._checks,
+             "instruction-errors": self._errors}
         return makers[self.arguments[0]]()
 
     def _fields(self) -> list[nodes.Node]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Repairs of the theme as Debian 12 ships it: its style sheet, after it was copied.
 
-It asks for a file below /javascript/, where Debian's web servers have it and a disk does not; and it
+It asks for a file below /javascript/, where Debian's web servers have it and a disk does not; it
 lost the rule by which the dark theme follows the system's.
 """
 from __future__ import annotations
