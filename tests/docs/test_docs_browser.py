@@ -34,7 +34,8 @@ def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> 
     page.open(html / name)
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     page.run(axe + "; true")
-    found = page.run("axe.run(document, {preload: false}).then(r => r.violations.map(v => ({id: v.id, impact: "
+    found = page.run("axe.run(document, {preload: false}).then(r => "
+                     "r.violations.map(v => ({id: v.id, impact: "
                      "v.impact, nodes: v.nodes.slice(0, 5).map(n => n.target + ' ' + "
                      "(n.any[0] ? n.any[0].message : ''))})))")
     serious = [v for v in found if v["impact"] in ("serious", "critical")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The built book: complete, without complaints, its links whole, and nothing asked of the network."""
+"""The built book: complete, without complaints, its links whole, nothing asked of the network."""
 from __future__ import annotations
 
 import re

@@ -122,14 +122,16 @@ def style_faults(path: Path, settings: dict[str, str]) -> list[str]:
     if settings.get("insert_final_newline") == "true" and text and not text.endswith("\n"):
         faults.append("no newline at the end")
     longest = int(settings.get("max_line_length", "100000"))
+    table = False  # a table aligned in columns may be as wide as it needs
     for number, line in enumerate(text.splitlines(), 1):
+        table = "clang-format off" in line or (table and "clang-format on" not in line)
         if settings.get("trim_trailing_whitespace") == "true" and line != line.rstrip():
             faults.append(f"line {number}: space at its end")
         if settings.get("indent_style") == "space" and re.match(r" *\t", line):
             faults.append(f"line {number}: tab")
         if settings.get("indent_style") == "tab" and line.startswith(" " * 8):
             faults.append(f"line {number}: spaces for a tab")
-        if len(line.expandtabs(8)) > longest:
+        if len(line.expandtabs(8)) > longest and not table:
             faults.append(f"line {number}: longer than {longest}")
     return faults
 

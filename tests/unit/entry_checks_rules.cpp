@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a table with two cases a rule.
 // Every rule of VM entry, both ways: a VMCS to which the rule applies and which keeps it, and the
 // same VMCS with one change that breaks it, and nothing else.
 #include "entry_checks_fixture.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a table of MSR values a processor.
 // Reading the capability MSRs: only those that exist, whatever the processor. The fake processors
 // fault on every other register, as real ones do.
 #include "vmx/capabilities.hpp"

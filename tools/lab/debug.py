@@ -14,7 +14,8 @@ from .common import UsageError, module_name, shown
 SCREEN = 'display_library: rfb, options="timeout=0"'
 
 INTRODUCTION = """
-Bochs stops at every VM exit and shows a prompt. Its commands: r, sreg, creg, info cpu, u /8, s, c, q.
+Bochs stops at every VM exit and shows a prompt. Its commands: r, sreg, creg, info cpu, u /8,
+s, c, q.
 Ctrl-C stops the machine wherever it is. The guest's kernel log goes to {log}
 The emulated screen, of which you need nothing, is offered to a VNC viewer on this machine.
 """

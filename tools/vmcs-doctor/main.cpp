@@ -17,7 +17,7 @@ constexpr int unusable = 2;
 constexpr const char *usage =
     R"(usage: vmcs-doctor [OPTION]... [FILE]
 
-Says which rules of VM entry a VMCS breaks: "VM-instruction error 7" or "exit reason 33" with a name.
+Says which rules of VM entry a VMCS breaks: "VM-instruction error 7" or "exit reason 33" by name.
 It reads a dump of a VMCS from FILE, or from standard input without one (or with -).
 
   --format=own|kvm|auto  own: NAME = VALUE, one a line; kvm: a kernel log in which Linux KVM printed

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one rule after the other, in the order of the SDM.
 /// \file
 /// Rules on the VM-execution control fields. Breaking one gives VM-instruction error 7.
 /// \sdm{vm-execution-control-fields-in-vm-entry}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one rule after the other, in the order of the SDM.
 /// \file
 /// Rules on the segment registers of the guest. Breaking one makes the VM entry fail with exit
 /// reason 33. \sdm{checks-on-guest-segment-registers}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one rule after the other, in the order of the SDM.
 /// \file
 /// Rules on descriptor-table registers, RIP, RFLAGS and non-register state of the guest. Breaking
 /// one makes the VM entry fail with exit reason 33.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one rule after the other, in the order of the SDM.
 /// \file
 /// Rules on the host-state area. Breaking one gives VM-instruction error 8.
 /// \sdm{checks-on-host-control-registers-and-msrs}
