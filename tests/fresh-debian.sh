@@ -9,6 +9,7 @@
 # VTX_KEEP=1 keeps the tree. VTX_ONLY=run leaves ./lab test out.
 set -euo pipefail
 
+case "${1:-}" in -*) sed -n '4,9s/^# \?//p' "$0"; exit 2 ;; esac
 here=$(cd "$(dirname "$0")/.." && pwd)
 tree=$(realpath -m "${1:-$here/build/fresh-debian}")
 log=$tree.log
