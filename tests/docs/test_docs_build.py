@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Callable
 
+import pytest
+
 from lab import docs
 
 
@@ -36,6 +38,8 @@ class Links(HTMLParser):
 
 def test_book_is_built_without_complaints(
         built: str, record_property: Callable[[str, object], None]) -> None:
+    if not built:
+        pytest.skip("VTX_BOOK_IS_BUILT says to take the book as it is")
     for name, seconds in re.findall(r"^docs: (\w+): ([0-9.]+) s$", built, re.MULTILINE):
         record_property(f"seconds_{name}", float(seconds))
         print(f"{name}: {seconds} s")

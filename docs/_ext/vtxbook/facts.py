@@ -30,8 +30,8 @@ def kernels() -> str:
     """The kernels under test, as the lab names them."""
     sys.path.insert(0, str(paths.ROOT / "tools"))
     try:
-        from lab import packages
-        return ", ".join(name for name in packages.HEADERS if "-" not in name)
+        from lab import kernels as under_test
+        return " and ".join(under_test.BOOTABLE)
     finally:
         sys.path.pop(0)
 
