@@ -34,14 +34,10 @@ def normalised(line: str) -> str:
 def shape(line: str) -> str:
     """A log line without any number, to compare different kernels and CPU counts."""
     line = re.sub(r"\d+\.\d+\S*amd64", "RELEASE", normalised(line))
+    line = line.replace("x86_64-linux-gnu-gcc", "gcc")  # as 6.12's headers call it
     line = re.sub(r"0x[0-9a-f…]+|\b[0-9a-f]{2,}h\b|\d+", "#", line)
-    return re.sub(r"\b(CPU|logical processor|time|page|exit)s\b", r"\1", line)
-
-
-def comparable(line: str) -> str:
-    """A log line as two runs on the same machine are compared. How many scopes and exits there were
-    depends on when an interrupt came, so their numbers do not count."""
-    return shape(line) if re.search(r"\bscopes?\b|\bVM exits\b", line) else line
+    line = re.sub(r"\b(guest)s are\b", r"\1 is", line)
+    return re.sub(r"\b(CPU|logical processor|time|page|exit|guest)s\b", r"\1", line)
 
 
 def files(folder: Path) -> list[Path]:

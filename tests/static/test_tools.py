@@ -265,4 +265,5 @@ def test_shapes_ignore_numbers_only() -> None:
     one = expected.shape("on 1 CPU of Linux 6.1.0-56-cloud-amd64: CR4 0x3506e0")
     two = expected.shape("on 2 CPUs of Linux 6.12.117+deb12-cloud-amd64: CR4 0x3526e0")
     assert one == two
+    assert expected.shape("1 guest is running") == expected.shape("2 guests are running")
     assert one != expected.shape("off 1 CPU of Linux 6.1.0-56-cloud-amd64: CR4 0x3506e0")
