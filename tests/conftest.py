@@ -20,10 +20,10 @@ _PR_SET_PDEATHSIG = 1
 def pytest_configure(config: pytest.Config) -> None:
     """Takes -k from ./lab test, which reaches the suites through ctest.
 
-    And when ctest is killed, the suites that it started stop as by Ctrl-C, and clean up.
+    And when ctest is killed, the suites that it started end, and with them what they started.
     """
     config.option.keyword = config.option.keyword or os.environ.get("VTX_TEST_K", "")
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
