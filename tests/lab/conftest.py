@@ -31,9 +31,34 @@ def _write(text: str) -> None:
     os.write(1, f"\n{text}".encode())
 
 
+#: What takes too long for every day: ./lab soak runs it, ./lab test does not.
+SOAK = ("test_host_witness.py", "test_many_cycles", "test_random_guests", "test_endless_guest",
+        "test_nmi_storm", "test_tracing", "test_panic", "under_load", "test_every_exit_reason")
+#: Two emulated CPUs cost five times as much as one. Daily they run what needs two, on one kernel;
+#: on the other kernel, the steps themselves.
+SOAK_MACHINE, DAILY_THERE = "6.12-haswell-2cpus", "test_lab_steps.py"
+
+
+def _soaks(name: str) -> bool:
+    """True for a test, by its full name, that ./lab test leaves out."""
+    return any(part in name for part in SOAK) or (SOAK_MACHINE in name and DAILY_THERE not in name)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves either the tests of every day or, for ./lab soak, those of the soak."""
+    for item in items:
+        if _soaks(item.nodeid):
+            item.add_marker("soak")
+    wanted = bool(os.environ.get("VTX_SOAK"))
+    left_out = [item for item in items if (item.get_closest_marker("soak") is None) == wanted]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """After the selection: one boot for each guest that is left, tests in the boots' order."""
+    _choose(session.config, items)
     runner = session.config.stash[RUNNER] = Runner(_write)
     cases = {item: runner.case_for(item) for item in items}
     places = {boot.guest: place for place, boot in enumerate(runner.order())}

@@ -59,6 +59,15 @@ def run(expression: str, accept: bool, yes: bool) -> int:
     return _close(count, started)
 
 
+def soak(yes: bool) -> int:
+    """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not."""
+    packages.ensure(packages.needed(["build", "lab", "test"], kernels.ALL), yes)
+    report = JUNIT / "soak.xml"
+    command = ["timeout", "--signal=INT", "1200", "/usr/bin/python3", "-m", "pytest", "-v",
+               f"--junitxml={report}", str(ROOT / "tests" / "lab")]
+    return _stream("soak", command, {**os.environ, "VTX_SOAK": "1"})
+
+
 def _environment(expression: str, accept: bool) -> dict[str, str]:
     """What the suites are told: -k for pytest, a filter for GoogleTest if it is a plain word."""
     environment = dict(os.environ)
