@@ -41,8 +41,8 @@ def witness(kernel: str) -> str:
         cat /sys/kernel/debug/snapshot/cpu0 > /run/unloaded
         # CR2 and CR3 are the task's own, and Linux leaves DR0 to DR3 and DR7.GE behind when a
         # breakpoint goes; the witness has compared all of these within one task.
-        grep -v '^CR[23] \|^DR[0-37] ' /run/loaded > /run/before
-        grep -v '^CR[23] \|^DR[0-37] ' /run/unloaded | diff /run/before - \
+        grep -v '^CR[23] \\|^DR[0-37] ' /run/loaded > /run/before
+        grep -v '^CR[23] \\|^DR[0-37] ' /run/unloaded | diff /run/before - \
             && echo 'same after unload'
         cat /run/loaded
         rmmod snapshot
