@@ -27,7 +27,7 @@ struct VmxCheck {
 /// \sdm{discovering-support-for-vmx} \sdm{enabling-and-entering-vmx-operation}
 inline VmxCheck check_vmx() {
     VmxCheck check{};
-    std::uint32_t eax, ebx, ecx, edx;
+    std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
 
     // Leaf 0: twelve letters, in EBX, EDX, ECX (in that order).
     asm("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(0), "c"(0));

@@ -18,7 +18,7 @@ namespace vtx {
 /// What the guest printed: 16 KiB for a run, of which complete lines are logged between scopes.
 class Output {
 public:
-    static constexpr std::size_t limit = 16 * 1024;
+    static constexpr std::size_t limit = std::size_t{16} * 1024;
 
     /// Room that is left, in bytes.
     std::size_t room() const { return limit - size_; }

@@ -120,7 +120,7 @@ int step_start() {
         return error;
 
     loaded = step.release();
-    vtx_program_file_create("guest", 32 * 1024, run_written);
+    vtx_program_file_create("guest", std::size_t{32} * 1024, run_written);
     vtx_file_create("exits", show_exits);
     vtx_log("write a program to /sys/kernel/debug/step05_exits/guest to run it; see exits there");
     vtx_log_fault_points();

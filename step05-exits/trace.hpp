@@ -67,7 +67,7 @@ public:
         for (std::uint64_t i = first; i < recorded_; i++) {
             const Record &record = records_[i % capacity];
             vtx_print(
-                table, "%llu  %u %s  %#llx  %#llx  %u  %llu\n", static_cast<ull>(i + 1),
+                table, "%llu  %u %s  %#llx  %#llx  %u  %llu\n", ull{i} + 1,
                 static_cast<unsigned>(record.reason), exit_reason_name(record.reason),
                 static_cast<ull>(record.qualification), static_cast<ull>(record.rip), record.length,
                 static_cast<ull>(record.tsc - start_));

@@ -66,7 +66,7 @@ public:
 
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
     template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
-        std::uint64_t value;
+        std::uint64_t value = 0;
         if (!vmread_succeeds(field_encoding(field), value)) [[unlikely]]
             value = note_read(field_encoding(field));
         return static_cast<field_value_t<F>>(value);

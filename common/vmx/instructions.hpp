@@ -61,7 +61,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// bytes hold the VMCS revision identifier. Needs CR4.VMXE. Any fault (#UD, #GP) is reported as
 /// Status::fault. \sdm{vmxon-enter-vmx-operation}
 [[gnu::always_inline]] inline Result vmxon(PhysicalAddress region) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmxon %[region]\n"
                  "   movl $0, %[fault]\n" // MOV leaves the flags alone
@@ -75,7 +75,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMXOFF: leaves VMX operation. Outside VMX operation it raises #UD, reported as Status::fault.
 /// \sdm{vmxoff-leave-vmx-operation}
 [[gnu::always_inline]] inline Result vmxoff() {
-    bool carry, zero;
+    bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmxoff\n"
                  "   movl $0, %[fault]\n"
@@ -90,7 +90,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// it also serves to ask whether the processor is in VMX operation: if not, Status::fault.
 /// \sdm{vmptrst-store-pointer-to-virtual-machine-control-structure}
 [[gnu::always_inline]] inline Result vmptrst(PhysicalAddress &current) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmptrst %[current]\n"
                  "   movl $0, %[fault]\n"
@@ -105,7 +105,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// state "clear". If it was the current VMCS, there is none afterwards. In VMX operation only.
 /// \sdm{vmclear-clear-virtual-machine-control-structure}
 [[gnu::always_inline]] inline Result vmclear(PhysicalAddress region) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     asm volatile("vmclear %[region]"
                  : "=@ccc"(carry), "=@ccz"(zero)
                  : [region] "m"(region.value)
@@ -116,7 +116,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMPTRLD: makes a VMCS active and current on this logical processor. In VMX operation only.
 /// \sdm{vmptrld-load-pointer-to-virtual-machine-control-structure}
 [[gnu::always_inline]] inline Result vmptrld(PhysicalAddress region) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     asm volatile("vmptrld %[region]"
                  : "=@ccc"(carry), "=@ccz"(zero)
                  : [region] "m"(region.value)
@@ -128,7 +128,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// failure. In VMX operation only. Steps read by name, with CurrentVmcs::read().
 /// \sdm{vmread-read-field-from-virtual-machine-control-structure}
 [[gnu::always_inline]] inline Result vmread(std::uint32_t encoding, std::uint64_t &value) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     std::uint64_t read = value;
     asm volatile("vmread %[encoding], %[read]"
                  : "=@ccc"(carry), "=@ccz"(zero), [read] "+r"(read)
@@ -140,7 +140,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMREAD for the path of every VM exit: one instruction and one branch. True if it succeeded; if
 /// not, `value` is undefined, and vmread(), which fails in the same way again, says how.
 [[gnu::always_inline]] inline bool vmread_succeeds(std::uint32_t encoding, std::uint64_t &value) {
-    bool failed;
+    bool failed = false;
     asm volatile("vmread %[encoding], %[value]"
                  : "=@ccbe"(failed), [value] "=r"(value) // "below or equal": CF or ZF
                  : [encoding] "r"(std::uint64_t{encoding}));
@@ -151,7 +151,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// CurrentVmcs::write(), which does not let a value of the wrong width through.
 /// \sdm{vmwrite-write-field-to-virtual-machine-control-structure}
 [[gnu::always_inline]] inline Result vmwrite(std::uint32_t encoding, std::uint64_t value) {
-    bool carry, zero;
+    bool carry = false, zero = false;
     asm volatile("vmwrite %[value], %[encoding]"
                  : "=@ccc"(carry), "=@ccz"(zero)
                  : [value] "rm"(value), [encoding] "r"(std::uint64_t{encoding}));
@@ -160,7 +160,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 
 /// VMWRITE for the path of every VM exit, as vmread_succeeds().
 [[gnu::always_inline]] inline bool vmwrite_succeeds(std::uint32_t encoding, std::uint64_t value) {
-    bool failed;
+    bool failed = false;
     asm volatile("vmwrite %[value], %[encoding]"
                  : "=@ccbe"(failed)
                  : [value] "r"(value), [encoding] "r"(std::uint64_t{encoding}));
