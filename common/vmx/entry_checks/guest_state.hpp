@@ -502,7 +502,7 @@ inline constexpr Rule guest_other_state_rules[] = {
             const std::uint64_t table =
                 x.get(FieldNatural::guest_cr3) & 0xffffffe0; // PAE paging uses bits 31:5
             for (unsigned i = 0; i < 4 && !x.in_doubt(); ++i) {
-                const std::uint64_t bits = bad_pdpte_bits(x.cpu, x.memory(table + 8 * i));
+                const std::uint64_t bits = bad_pdpte_bits(x.cpu, x.memory(table + 8ull * i));
                 if (bits != 0) {
                     x.fault(FieldNatural::guest_cr3, x.get(FieldNatural::guest_cr3));
                     return;
