@@ -12,7 +12,7 @@ from guest import Case, Guest
 
 TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
 KVM = ("irqbypass", "kvm", "kvm-intel")
-WITH_KVM = (Guest("6.1", kernel_modules=KVM, tag="kvm"), Guest("6.12", kernel_modules=KVM, tag="kvm"))
+WITH_KVM = tuple(Guest(kernel, kernel_modules=KVM, tag="kvm") for kernel in ("6.1", "6.12"))
 CPUS = "/sys/kernel/debug/step06_vmxoff/cpus"
 PROGRAM = "/sys/kernel/debug/step05_exits/guest"
 

@@ -16,7 +16,7 @@ from extras import in_guest
 from guest import Case, Guest
 
 KVM = ("irqbypass", "kvm", "kvm-intel")
-WITH_KVM = (Guest("6.1", kernel_modules=KVM, tag="kvm"), Guest("6.12", kernel_modules=KVM, tag="kvm"))
+WITH_KVM = tuple(Guest(kernel, kernel_modules=KVM, tag="kvm") for kernel in ("6.1", "6.12"))
 TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
 NO_VMX = (Guest("6.1", "prescott"), Guest("6.1", "venice"), Guest("6.12", "trinity"))
 PENRYN = Guest("6.1", "penryn")
