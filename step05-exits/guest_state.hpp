@@ -41,9 +41,6 @@ struct GuestView {
     }
 };
 
-/// Bit 1 of RFLAGS, which is always 1.
-inline constexpr std::uint64_t rflags_always_1 = 2;
-
 /// Writes one segment register: the selector, and the hidden part that a load from a descriptor
 /// would have brought. The register is named by its four fields.
 inline void set_segment(
@@ -104,7 +101,7 @@ inline void write_guest_state(
     vmcs.set(FieldNatural::guest_rip, start.rip);
     // IF is harmless, for every external interrupt leaves the guest whatever IF says. Bochs 2.7
     // sees a pending interrupt only if IF is 1 at the VM entry.
-    vmcs.set(FieldNatural::guest_rflags, rflags_always_1 | Rflags::if_);
+    vmcs.set(FieldNatural::guest_rflags, Rflags::always_1 | Rflags::if_);
 
     set_segments(vmcs);
     // No descriptor table: any use of one faults, until the guest brings its own.

@@ -49,9 +49,6 @@ public:
     /// True if something went wrong.
     explicit constexpr operator bool() const { return kind_ != Kind::none; }
 
-    /// True if VMX operation was refused because somebody else holds it.
-    constexpr bool is_vmx_in_use() const { return kind_ == Kind::vmx_in_use; }
-
     /// What the instruction returned, if it was an instruction that failed.
     constexpr const Result &result() const { return result_; }
 
