@@ -30,9 +30,11 @@ struct Settings {
 /// What a bit of CR0 or CR4 may be in VMX operation. A bit that is 1 in the FIXED0 register must
 /// be 1, one that is 0 in FIXED1 must be 0. \sdm{vmx-fixed-bits-in-cr0} \sdm{vmx-fixed-bits-in-cr4}
 constexpr Setting fixed_setting(std::uint64_t mask, std::uint64_t fixed0, std::uint64_t fixed1) {
+    // [exercise 01-2]
     if ((fixed1 & mask) == 0)
         return Setting::must_be_0;
     return (fixed0 & mask) != 0 ? Setting::must_be_1 : Setting::may_be_1;
+    // [exercise 01-2]
 }
 
 /// The capability MSR of a control word. Where there are TRUE MSRs they say more: a control that

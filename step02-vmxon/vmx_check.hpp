@@ -35,11 +35,13 @@ inline VmxCheck check_vmx() {
     for (unsigned i = 0; i < 12; i++)
         check.vendor[i] = static_cast<char>(letters[i / 4] >> (i % 4 * 8));
 
+    // [exercise 01-1]
     // Leaf 1: the answer is bit 5 of ECX. Some texts test EAX: bit 5 there belongs to the model
     // number, so the test says yes on some CPUs that have VMX, and on some that have not.
     asm("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(1), "c"(0));
     check.vmx = (ecx & (1u << 5)) != 0;
     check.hypervisor = (ecx & (1u << 31)) != 0;
+    // [exercise 01-1]
 
     // The register exists only where the feature does: RDMSR would fault on other CPUs. (And a
     // hypervisor below us may have forgotten it: then it counts as "not allowed".)

@@ -56,9 +56,11 @@ inline void set_segment(
 /// others, for 64-bit code needs nothing there. TR cannot be absent, so it names an empty TSS.
 /// \sdm{checks-on-guest-segment-registers}
 inline void set_segments(CurrentVmcs &vmcs) {
+    // [exercise 03-1]
     const Segment code{Selector{0x08}, 0, 0xffffffff, AccessRights::code64()};
     const Segment none{Selector{0}, 0, 0, AccessRights::unusable()};
     const Segment task{Selector{0}, 0, 0x67, AccessRights::tss64_busy()};
+    // [exercise 03-1]
 
     set_segment(
         vmcs, none, Field16::guest_es_selector, FieldNatural::guest_es_base,

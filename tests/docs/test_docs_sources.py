@@ -16,7 +16,7 @@ CHAPTERS = sorted((ROOT / "docs" / "steps").glob("0*.rst"))
 #: What may be typed into a page: what a person types or reads in a terminal.
 TYPED = {"console", "text"}
 SECTIONS = ["Run it first", "The idea", "What is new", "Check", "If it goes wrong",
-            "Check yourself", "How KVM does it", "Recap"]
+            "Exercises", "Check yourself", "How KVM does it", "Recap"]
 
 
 def page_id(path: Path) -> str:
@@ -45,7 +45,8 @@ def test_listings_are_chosen_by_markers(page: Path) -> None:
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
 def test_chapters_have_the_same_order(page: Path) -> None:
     titles = re.findall(r"^(.+)\n-{4,}$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [title for title in titles if title in SECTIONS] == SECTIONS
+    wanted = [title for title in SECTIONS if title != "Exercises" or page.name[:2] != "00"]
+    assert [title for title in titles if title in SECTIONS] == wanted
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)

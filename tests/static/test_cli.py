@@ -15,8 +15,8 @@ import pytest
 from lab import bochs, container, packages, proc
 from lab.common import BUILD, ROOT, UsageError
 
-COMMANDS = ("run", "shell", "test", "build", "diff", "sync", "copy", "compile-commands", "check",
-            "setup", "docs", "clean")
+COMMANDS = ("run", "shell", "test", "build", "diff", "sync", "copy", "compile-commands",
+            "exercise", "grade", "progress", "check", "setup", "docs", "clean")
 
 
 def lab(*words: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -67,14 +67,14 @@ def prepare(kernel: str) -> Path:
             source = folder / name
             relative = source.relative_to(ROOT)
             now.add(str(relative))
-            _copy_if_changed(source, target / relative)
+            copy_if_changed(source, target / relative)
     for gone in before - now:
         (target / gone).unlink(missing_ok=True)
     manifest.write_text(json.dumps(sorted(now)), encoding="utf-8")
     return target
 
 
-def _copy_if_changed(source: Path, target: Path) -> None:
+def copy_if_changed(source: Path, target: Path) -> None:
     """Copies a file unless the copy has the same bytes, so that make sees only real changes."""
     if target.is_file() and target.read_bytes() == source.read_bytes():
         return
@@ -107,7 +107,7 @@ def build(kernel: str, steps: list[Path], yes: bool = False, collect: Path | Non
         if collect:
             collect.mkdir(parents=True, exist_ok=True)
             for item in built:
-                _strip(item.module, collect / item.module.name)
+                strip(item.module, collect / item.module.name)
     return built
 
 
@@ -139,6 +139,6 @@ def _first_error(lines: list[str]) -> str:
     return ""
 
 
-def _strip(module: Path, target: Path) -> None:
+def strip(module: Path, target: Path) -> None:
     """Copies a module without debug information, which would only make the boot slower."""
     subprocess.run(["strip", "--strip-debug", "-o", str(target), str(module)], check=True)

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bochs, build, check, clean, compile_commands, container, debug, kernels, packages,
-               proc, run, shell, steps, test, ui)
+from . import (bochs, build, check, clean, compile_commands, container, debug, grade, kernels,
+               packages, proc, run, shell, steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -53,6 +53,7 @@ def _parser() -> Parser:
     commands = _Commands(parser)
     _add_guest_commands(commands)
     _add_step_commands(commands)
+    _add_exercise_commands(commands)
     _add_house_commands(commands)
     return parser
 
@@ -140,6 +141,29 @@ def _add_step_commands(commands: _Commands) -> None:
   ./lab compile-commands             then open a step's file in an editor with clangd
 """, lambda args: compile_commands.run(args.kernel, args.yes))
     _take_kernel(one, kernels.ALL)
+
+
+def _add_exercise_commands(commands: _Commands) -> None:
+    one = commands.add("exercise", "begin an exercise in a folder of its own, or list all", """\
+  ./lab exercise                     all exercises
+  ./lab exercise 01-1                makes exercises/work/01-1/, and shows the task
+  ./lab exercise 01-1 --again        begins anew
+""", lambda args: grade.start(args.number, args.again), debian=False)
+    one.add_argument("number", nargs="?", default="", metavar="NN-N")
+    one.add_argument("--again", action="store_true",
+                     help="make the folder anew; what was in it is kept beside it")
+
+    one = commands.add("grade", "build your exercise, run it, and say what is not right", """\
+  ./lab grade                        the one that you touched last
+  ./lab grade 01-1
+  ./lab grade 01-1 --hint            a hint; once more, and there is another
+""", lambda args: grade.run(args.number, args.hint, args.yes))
+    one.add_argument("number", nargs="?", default="", metavar="NN-N")
+    one.add_argument("--hint", action="store_true", help="a hint instead of a verdict")
+
+    commands.add("progress", "list the exercises, and which of them are done", """\
+  ./lab progress
+""", lambda args: grade.list_all(), debian=False)
 
 
 def _add_house_commands(commands: _Commands) -> None:

@@ -180,6 +180,14 @@ def copy(step: Path, target: Path) -> int:
         raise UsageError(f"{target} exists already; the lab does not overwrite it.")
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent} to make {target.name} in.")
+    copy_to(step, target)
+    ui.say(f"{step.name} and common/ are in {target}. Build it by: make -C {target}")
+    ui.say(f"The module will be {module_name(step)}.ko there.")
+    return 0
+
+
+def copy_to(step: Path, target: Path) -> None:
+    """Copies a step's files and common/ into one folder, and lets Makefile and Kbuild know."""
     for source, place in ((step, target), (ROOT / "common", target / "common")):
         for name in build.sources(source):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -191,6 +199,3 @@ def copy(step: Path, target: Path) -> int:
     for name in ("LICENSE", ".clang-format"):
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, target / name)
-    ui.say(f"{step.name} and common/ are in {target}. Build it by: make -C {target}")
-    ui.say(f"The module will be {module_name(step)}.ko there.")
-    return 0

@@ -6,11 +6,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import api, details, facts, listing, sdm, stepdiff, tables, theme
+from . import api, details, exercises, facts, listing, sdm, stepdiff, tables, theme
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx: registers all directives and roles."""
-    for part in (sdm, listing, stepdiff, details, facts, tables, api, theme):
+    for part in (sdm, listing, stepdiff, details, facts, tables, api, exercises,
+                 theme):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

@@ -22,7 +22,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from . import paths
 
-MARKER = re.compile(r"^[ \t]*(?://|#|/\*) \[[a-z0-9-]+\](?: \*/)?[ \t]*\n", re.MULTILINE)
+#: Also the marks of exercises, which no listing shows.
+MARKER = re.compile(r"^[ \t]*(?://|#|/\*) \[[a-z0-9 -]+\](?: \*/)?[ \t]*\n", re.MULTILINE)
 
 NAMESPACE_END = re.compile(r"\n\} +// namespace[^\n]*\s*(#endif\s*)?$")
 

@@ -55,6 +55,11 @@ def sources() -> list[Path]:
     return sorted(common) + [p for folder in steps() for p in code_files(folder)]
 
 
+def exercises() -> list[Path]:
+    """The exercises' data files."""
+    return sorted((ROOT / "exercises").glob("*.toml"))
+
+
 def pages() -> list[Path]:
     """The book's pages, as written."""
     return sorted(DOCS.rglob("*.rst"))

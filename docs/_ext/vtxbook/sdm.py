@@ -72,6 +72,9 @@ def uses() -> dict[str, list[Path]]:
             for key in pattern.findall(file.read_text(encoding="utf-8")):
                 if file not in found.setdefault(key, []):
                     found[key].append(file)
+    for file in paths.exercises():
+        for key in tomllib.loads(file.read_text(encoding="utf-8"))["reading"]:
+            found.setdefault(key, []).append(file)
     return found
 
 

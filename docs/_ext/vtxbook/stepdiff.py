@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from . import details, paths
+from . import details, exercises, paths
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _shown(path: Path) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    return exercises.data.MARK.sub("", path.read_text(encoding="utf-8")).splitlines()
 
 
 def counts(found: list[Change]) -> str:
