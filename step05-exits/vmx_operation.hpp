@@ -24,8 +24,10 @@ public:
     [[nodiscard]] bool allocate(const VmxCapabilities &vmx) {
         if (!page_.allocate())
             return false;
+        // [exercise 02-1 02-2]
         const std::uint32_t revision = vmx.revision();
         __builtin_memcpy(page_.bytes(), &revision, sizeof revision);
+        // [exercise 02-1 02-2]
         return true;
     }
 
@@ -66,6 +68,7 @@ public:
             return;
         }
 
+        // [exercise 02-3]
         write_cr4(cr4);
         const Result result = vmxon(region.physical());
         if (!result.ok()) {
@@ -74,16 +77,19 @@ public:
             return;
         }
         entered_ = true;
+        // [exercise 02-3]
     }
 
     /// Leaves VMX operation, and puts CR4 back.
     ~VmxOperation() {
         if (!entered_)
             return;
+        // [exercise 02-4]
         // Inside VMX operation, with no guest running, VMXOFF has no way to fail here. If it did,
         // clearing CR4.VMXE would fault: so CR4 follows only a VMXOFF that succeeded.
         if (vmxoff().ok())
             write_cr4(cr4_before_);
+        // [exercise 02-4]
     }
 
     VmxOperation(const VmxOperation &) = delete;

@@ -58,8 +58,9 @@ class Exercise:
     cpus: tuple[str, ...] = ("haswell",)
     guests: tuple[tuple[str, str], ...] = ()  # programs for step 05: name and assembly
     broken: tuple[str, ...] = ()  # of a repair: "loads", "kernel" if the mistake fails these checks
-    ends: str = ""  # of a repair: the mistake ends the machine ("panic", "triple fault"), or kills
-    # insmod with a fault ("oops")
+    # Of a repair: on the first CPU the mistake ends the machine ("panic", "triple fault"), or kills
+    # insmod with a fault ("oops").
+    ends: str = ""
 
     @property
     def step(self) -> Path:
