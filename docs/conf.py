@@ -46,8 +46,9 @@ html_theme_options = {"navigation_with_keys": True}
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 
-copybutton_prompt_text = r"\$ |# |\(gdb\) |<bochs:\d+> "
+copybutton_prompt_text = r"\$ |lab:\S+# |<bochs:\d+> "
 copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 copybutton_only_copy_prompt_lines = True
 copybutton_selector = "div:not(.output) > div.highlight pre"
 

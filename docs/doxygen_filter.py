@@ -11,7 +11,6 @@ line, deduction guides, and declarations repeated from kernel.h.
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 COMMON = Path(__file__).resolve().parents[1] / "common"
@@ -97,7 +96,3 @@ def expanded(text: str) -> str:
         else:
             result.append(line)
     return "\n".join(result) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(expanded(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -15,7 +15,7 @@ inline constexpr std::uint64_t page_size = 4096;
 inline constexpr unsigned page_shift = 12;
 
 /// A physical address. VMXON, VMCLEAR, VMPTRLD and the address fields of a VMCS take these.
-/// \sdm{software-access-to-related-structures}
+/// \sdm{overview-in-vmcs}
 struct PhysicalAddress {
     /// The address, in bytes.
     std::uint64_t value{};

@@ -24,7 +24,7 @@ def built() -> str:
     packages.ensure(packages.needed(["docs", "docs-test"]), yes=True)
     if os.environ.get("VTX_BOOK_IS_BUILT"):  # to work on a check without building each time
         return ""
-    run = subprocess.run([sys.executable, str(ROOT / "lab"), "docs", "--yes"], text=True,
+    run = subprocess.run([sys.executable, str(ROOT / "lab"), "docs", "--all", "--yes"], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert run.returncode == 0, run.stdout
     return run.stdout

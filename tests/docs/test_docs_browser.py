@@ -2,6 +2,8 @@
 """The book in a browser, from the disk: accessible, searchable, without errors."""
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Iterator
 
@@ -76,16 +78,22 @@ def test_listings_can_be_reached_by_keyboard(html: Path, page: Page) -> None:
                     ".every(pre => pre.tabIndex === 0)")
 
 
-def test_prompts_are_not_copied(html: Path, page: Page) -> None:
-    """The copy button gives the commands of a console block without their prompts."""
-    page.open(html / "quick-start.html")
+@pytest.mark.parametrize("name, prompt, copied", [
+    ("quick-start.html", "$ ./lab run 04", ["./lab run 04", "./lab run 01 --cpu penryn"]),
+    ("steps/03-vmcs.html", "lab:~# load", ["./lab shell", "load step03_vmcs"]),
+    ("how-to/secure-boot.html", "$ openssl", ["openssl req", '    -addext "extendedKeyUsage']),
+])
+def test_prompts_are_not_copied(html: Path, page: Page, name: str, prompt: str,
+                                copied: list[str]) -> None:
+    """The button gives the commands of a block, continued lines too, and no prompt."""
+    page.open(html / name)
     page.wait_until("document.querySelector('.highlight-console button.copybtn') !== null")
-    text = page.run("formatCopyText(document.querySelector('.highlight-console pre').innerText, "
-                    "copybuttonPromptRegexp())") if page.run(
-        "typeof copybuttonPromptRegexp === 'function'") else None
-    script = (html / "_static" / "copybutton.js").read_text(encoding="utf-8")
-    assert text is None or not text.startswith("$")
-    assert r"\$ |" in script or "\\\\$ |" in script
+    text = page.run("copyTargetText([...document.querySelectorAll('.highlight-console')].find("
+                    f"block => block.innerText.includes({json.dumps(prompt)}))"
+                    ".querySelector('button.copybtn'))")
+    for words in copied:
+        assert f"\n{words}" in "\n" + text, text
+    assert not re.search(r"^(?:\$|lab:)", text, re.MULTILINE), text
 
 
 @pytest.mark.parametrize("words, where", [

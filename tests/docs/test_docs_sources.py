@@ -50,6 +50,17 @@ def test_chapters_have_the_same_order(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
+def test_chapters_leave_nothing_out(page: Path) -> None:
+    """Facts, goal, figure, invariants, real output, what to read: each chapter has them."""
+    text = page.read_text(encoding="utf-8")
+    for words in (".. facts::", "**Goal:**", "**You will see**", "**You should know**",
+                  ".. figure::", ".. stepdiff::", "Invariants that hold from here on",
+                  f".. output:: step{page.stem}/expected/log.txt", "6.1"):
+        assert words in text, words
+    assert ".. sdm-reading::" in text or "Read in the SDM: nothing yet" in text
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
 def test_chapters_ask_three_questions(page: Path) -> None:
     assert page.read_text(encoding="utf-8").count(".. details:: Answer") == 3
 
@@ -71,6 +82,32 @@ def test_figures_need_nothing_from_outside() -> None:
     for figure in (ROOT / "docs" / "figures").glob("*.svg"):
         text = figure.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http" not in text and "<title>" in text and "<desc>" in text, shown(figure)
+
+
+def sentences(source: str) -> list[str]:
+    """The sentences that a file gives to vtx_log_error, each from all its literals."""
+    calls = re.findall(r'vtx_log_error\(\s*(.*?)\);', source, re.DOTALL)
+    runs = [run for call in calls for run in re.findall(r'(?:"(?:[^"\\]|\\.)*"\s*)+', call)]
+    return ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', run)).replace('\\"', '"') for run in runs]
+
+
+def test_every_refusal_is_among_the_symptoms() -> None:
+    """What a step says when it refuses or fails is found on the page that says what to do then.
+
+    Values differ from case to case, so the page must have one of the pieces between them.
+    """
+    page = " ".join((ROOT / "docs/troubleshooting.rst").read_text(encoding="utf-8").split())
+    sources = [path for folder in (ROOT / "common", *sorted(ROOT.glob("step[0-9][0-9]-*")))
+               for path in folder.rglob("*") if path.suffix in (".c", ".hpp", ".cpp")]
+    found, missing = 0, set()
+    for sentence in {s for path in sources for s in sentences(path.read_text(encoding="utf-8"))}:
+        pieces = re.split(r"%[-#.*0-9l]*[a-z]|[:;(\"]", sentence.removesuffix("\\n"))
+        pieces = sorted((piece.strip() for piece in pieces), key=len, reverse=True)
+        long = [piece for piece in pieces if len(piece.split()) >= 3] or pieces[:1]
+        found += 1
+        if not any(piece in page for piece in long) and not sentence.startswith("no memory for"):
+            missing.add(sentence)
+    assert found > 40 and not missing, missing
 
 
 def sdm_problems(tmp_path: Path, page: str, keys: str) -> str:

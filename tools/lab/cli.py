@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bochs, build, check, clean, compile_commands, container, debug, grade, kernels,
-               packages, proc, run, shell, steps, test, ui)
+from . import (bochs, build, check, clean, compile_commands, container, debug, docs, grade,
+               kernels, packages, proc, run, shell, steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -183,9 +182,10 @@ def _add_house_commands(commands: _Commands) -> None:
     one = commands.add("docs", "build the book", """\
   ./lab docs
   ./lab docs --open                  and shows it in a browser
+  ./lab docs --all                   an e-book and one long page for printing, too
 """, _docs)
     one.add_argument("--open", action="store_true", help="open the book in a browser")
-    one.add_argument("arguments", nargs="*", metavar="ARG", help="given to the book's own build")
+    one.add_argument("--all", action="store_true", help="an e-book and one page, too")
 
     one = commands.add("clean", "remove what was built", """\
   ./lab clean                        keeps the downloaded kernels
@@ -243,11 +243,8 @@ def _setup(args: Arguments) -> int:
 
 
 def _docs(args: Arguments) -> int:
-    """Hands over to docs.py of this package (a function run(arguments, yes) -> status)."""
-    if importlib.util.find_spec("lab.docs") is None:
-        raise LabError("The book cannot be built from this checkout yet: its builder is missing.")
-    from . import docs  # type: ignore[attr-defined]
-    return docs.run(args.arguments, args.yes, args.open)
+    """Builds the book."""
+    return docs.run(args.yes, every_form=args.all, show=args.open)
 
 
 def _interrupted(number: int, frame: Any) -> None:

@@ -13,19 +13,19 @@ EPUB = BUILD / "docs" / "epub" / "VtxTutorial.epub"
 ONE_PAGE = BUILD / "docs" / "singlehtml" / "index.html"
 
 
-def run(arguments: list[str], yes: bool, show: bool = False) -> int:
+def run(yes: bool, every_form: bool, show: bool) -> int:
     """Carries out ./lab docs; `show` opens the result in a browser. Returns the exit status."""
-    if arguments:
-        raise LabError(f"./lab docs does not know {arguments[0]!r}.")
+    target = "docs-all" if every_form else "docs"
     packages.ensure(packages.needed(["docs"]), yes)
     for command in (["cmake", "--preset", "default"],
-                    ["cmake", "--build", "--preset", "default", "--target", "docs"]):
+                    ["cmake", "--build", "--preset", "default", "--target", target]):
         log = BUILD / "docs.log"
         if proc.run_logged(command, log, on_line=_tell, cwd=ROOT) != 0:
             raise LabError(f"The book was not built without complaints. The log: {shown(log)}")
     ui.say(f"The book:      {shown(HTML)}")
-    ui.say(f"For printing:  {shown(ONE_PAGE)}")
-    ui.say(f"As an e-book:  {shown(EPUB)}")
+    if every_form:
+        ui.say(f"For printing:  {shown(ONE_PAGE)}")
+        ui.say(f"As an e-book:  {shown(EPUB)}")
     if show:
         _open()
     return 0

@@ -92,7 +92,7 @@ def _contents(machine: bochs.Machine, folder: Path, steps: list[Path],
         plural="s" if machine.cpus > 1 else "", modules=" ".join(names), example=names[-1])
     contents["lab/scenario"] = (
         f"stty -F /dev/console rows {size.lines} cols {size.columns} 2>/dev/null\n"
-        f"export TERM={shlex.quote(os.environ.get('TERM', 'xterm'))} ENV=/lab/profile\n"
+        f"export TERM={shlex.quote(os.environ.get('TERM', 'xterm'))} ENV=/lab/profile HOME=/root\n"
         "cd /root\nsetsid cttyhack sh -i\n")
     return contents
 

@@ -32,16 +32,22 @@ def _index(project: str) -> ElementTree.ElementTree:
     return ElementTree.parse(project_xml(project) / "index.xml")
 
 
-def header_compound(project: str, header: str) -> ElementTree.Element | None:
-    """Doxygen's description of one file, by the end of its path."""
-    index = _index(project)
-    for compound in index.iterfind("compound[@kind='file']"):
+@lru_cache
+def _files(project: str) -> dict[str, ElementTree.Element]:
+    """Doxygen's description of each file, by its path; read once a build."""
+    found = {}
+    for compound in _index(project).iterfind("compound[@kind='file']"):
         file = ElementTree.parse(project_xml(project) / f"{compound.get('refid')}.xml")
         definition = file.find("compounddef")
         location = definition.find("location") if definition is not None else None
-        if location is not None and location.get("file", "").endswith(header):
-            return definition
-    return None
+        if definition is not None and location is not None:
+            found[location.get("file", "")] = definition
+    return found
+
+
+def header_compound(project: str, header: str) -> ElementTree.Element | None:
+    """Doxygen's description of one file, by the end of its path."""
+    return next((d for path, d in _files(project).items() if path.endswith(header)), None)
 
 
 class Declared:

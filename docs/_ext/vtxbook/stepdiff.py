@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from docutils import nodes
@@ -32,8 +33,9 @@ def previous(folder: Path) -> Path | None:
     return all_steps[number - 1] if number else None
 
 
+@lru_cache
 def changes(folder: Path) -> list[Change]:
-    """Every file of a step, and those of the step before that it dropped."""
+    """Every file of a step, and those of the step before that it dropped; found once a build."""
     before = previous(folder)
     result = [_change(file, before) for file in paths.code_files(folder)]
     if before:

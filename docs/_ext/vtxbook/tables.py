@@ -59,7 +59,7 @@ class VmxTable(SphinxDirective):
         makers: dict[str, Callable[[], list[nodes.Node]]] = {
             "fields": self._fields, "controls": self._controls, "msrs": self._msrs,
             "exit-reasons": self._exit_reasons, "entry-checks": self._checks,
-             "instruction-errors": self._errors}
+            "instruction-errors": self._errors}
         return makers[self.arguments[0]]()
 
     def _fields(self) -> list[nodes.Node]:
