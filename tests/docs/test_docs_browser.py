@@ -12,6 +12,7 @@ import pytest
 from browser import Browser, Page
 
 SAMPLES = ["index.html", "steps/02-vmxon.html", "reference/controls.html"]
+#: Examined in the dark theme only, whose contrasts are weaker, and with folded blocks left folded.
 MORE = ["steps/05-exits.html", "concepts/vm-exit.html", "reference/api-vmx.html",
         "reference/instruction-errors.html", "reference/sdm.html", "troubleshooting.html"]
 
@@ -28,13 +29,15 @@ def page(browser: Browser) -> Page:
     return browser.page()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", SAMPLES + MORE)
+@pytest.mark.parametrize("name, theme", [
+    *((name, theme) for name in SAMPLES for theme in ("light", "dark")),
+    *((name, "dark") for name in MORE)])
 def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> None:
     """axe-core finds nothing serious."""
     page.theme(theme)
     page.open(html / name)
-    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    if name in SAMPLES:
+        page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     page.run(axe + "; true")
     found = page.run("axe.run(document, {preload: false}).then(r => "
                      "r.violations.map(v => ({id: v.id, impact: "
@@ -88,9 +91,13 @@ def test_prompts_are_not_copied(html: Path, page: Page, name: str, prompt: str,
     """The button gives the commands of a block, continued lines too, and no prompt."""
     page.open(html / name)
     page.wait_until("document.querySelector('.highlight-console button.copybtn') !== null")
-    text = page.run("copyTargetText([...document.querySelectorAll('.highlight-console')].find("
-                    f"block => block.innerText.includes({json.dumps(prompt)}))"
-                    ".querySelector('button.copybtn'))")
+    # A browser without a screen has no clipboard: what would be copied is what is selected.
+    page.run("document.execCommand = () => { window.copied = document.activeElement.value; "
+             "return true; }; true")
+    page.run("[...document.querySelectorAll('.highlight-console')].find("
+             f"block => block.innerText.includes({json.dumps(prompt)}))"
+             ".querySelector('button.copybtn').click()")
+    text = page.run("window.copied")
     for words in copied:
         assert f"\n{words}" in "\n" + text, text
     assert not re.search(r"^(?:\$|lab:)", text, re.MULTILINE), text

@@ -2,12 +2,13 @@
 """Repairs of the theme as Debian 12 ships it: its style sheet, after it was copied.
 
 It asks for a file below /javascript/, where Debian's web servers have it and a disk does not; it
-lost the rule by which the dark theme follows the system's.
+lost the rule by which the dark theme follows the system's. And what one page does not have.
 """
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -55,7 +56,17 @@ def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
             page.unlink()
 
 
+def leave_out_search(app: Sphinx, page: str, template: str, context: dict[str, Any],
+                     _: object) -> None:
+    """The one page has no search and no index: no field in its sidebar, and no links to them."""
+    if app.builder.name == "singlehtml":
+        context["sidebars"] = [part for part in context["sidebars"] if "search" not in part]
+        known = context["hasdoc"]
+        context["hasdoc"] = lambda name: name not in ("genindex", "search") and known(name)
+
+
 def setup(app: Sphinx) -> None:
-    """Registers both."""
+    """Registers all of them."""
+    app.connect("html-page-context", leave_out_search)
     app.connect("build-finished", repair)
     app.connect("build-finished", remove_stale_pages)
