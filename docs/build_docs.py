@@ -50,8 +50,8 @@ def projects() -> dict[str, list[Path]]:
 def doxyfile(name: str, files: list[Path], out: Path) -> str:
     """The configuration of one project, whose files lie below out/source/."""
     options = {
-        "PROJECT_NAME": name, "OUTPUT_DIRECTORY": out / "xml" / name, "QUIET": "YES", "WARN_AS_ERROR":
-        "FAIL_ON_WARNINGS",
+        "PROJECT_NAME": name, "OUTPUT_DIRECTORY": out / "xml" / name, "QUIET": "YES",
+        "WARN_AS_ERROR": "FAIL_ON_WARNINGS",
         # In common/ every public name has its contract; in a step's plain structs a name says it.
         "WARN_IF_UNDOCUMENTED": "NO" if name.startswith("step") else "YES",
         "WARN_NO_PARAMDOC": "NO",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What Sphinx needs to write only the pages that changed, and leave no other page stale.
 
-Every page shows the titles of all pages beside its text, and links to places on other pages. So if a
-title, a place or the order of pages changed, all are written. And the search index, which Sphinx
+Every page shows the titles of all pages beside its text, and links to places on other pages. So if
+a title, a place or the order of pages changed, all are written. And the search index, which Sphinx
 continues from the last build, forgets the index entries of pages that are not written.
 """
 from __future__ import annotations
