@@ -138,6 +138,9 @@ struct VmxCapabilities {
     /// Bit 56: an exception may be injected with or without an error code, whatever its vector.
     constexpr bool injects_any_error_code() const { return bit(basic, 56); }
 
+    /// True if an injected exception may be marked as nested: FRED. Newer than the pinned edition.
+    constexpr bool injects_nested_exceptions() const { return bit(basic, 58); }
+
     // IA32_VMX_MISC \sdm{miscellaneous-data}
 
     /// The VMX-preemption timer counts down by 1 each time bit `rate` of the TSC changes.

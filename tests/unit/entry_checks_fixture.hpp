@@ -20,7 +20,7 @@ constexpr ProcessorDescription rich_processor() {
     vmx.pin = Allowed{0x16, 0xff};
     vmx.primary = Allowed{0x04006172, 0xfffbfffe};
     vmx.secondary = Allowed{0, 0xffffffff};
-    vmx.tertiary = 0x1ff;
+    vmx.tertiary = 0x13ff;
     vmx.exit = Allowed{0x36dfb, 0xffffffff};
     vmx.secondary_exit = 0xf;
     vmx.entry = Allowed{0x11fb, 0x03ffffff};

@@ -67,6 +67,21 @@ void use_tertiary(P &p, TertiaryControl control) {
     p.add(control);
 }
 
+void use_timer(P &p) {
+    use_apic(p);
+    use_secondary(p, SecondaryControl::virtual_interrupt_delivery);
+    p.add(PinControl::external_interrupt_exiting);
+    p.drop(PrimaryControl::rdtsc_exiting);
+    use_tertiary(p, TertiaryControl::apic_timer_virtualization);
+}
+
+// A host outside IA-32e mode.
+void legacy_host(P &p) {
+    p.now.ia32e_mode = false;
+    p.drop(ExitControl::host_address_space_size);
+    p.set(Field64::host_efer, 0);
+}
+
 void list_of_msrs(P &p) {
     p.set(Field64::entry_msr_load_address, 0x110000);
     p.set(Field32::entry_msr_load_count, 2);
@@ -126,10 +141,14 @@ const Case cases[] = {
     {"C32", L, true, [](P &p) { use_secondary(p, SecondaryControl::pt_uses_guest_physical); p.add(EntryControl::load_rtit_ctl); p.add(ExitControl::clear_rtit_ctl); }, [](P &p) { p.drop(ExitControl::clear_rtit_ctl); }, e(Field32::exit_controls), 1u << 25},
     {"C33", L, true, [](P &p) { use_secondary(p, SecondaryControl::use_tsc_scaling); }, [](P &p) { p.set(Field64::tsc_multiplier, 0); }, e(Field64::tsc_multiplier), ~0ull},
     {"C35a", L, true, [](P &p) { use_tertiary(p, TertiaryControl::guest_paging_verification); }, [](P &p) { p.drop(SecondaryControl::enable_ept); }, e(Field32::secondary_controls), 2},
+    {"C35a", L, true, [](P &p) { use_tertiary(p, TertiaryControl::pebs_uses_guest_physical); }, [](P &p) { p.drop(SecondaryControl::enable_ept); }, e(Field32::secondary_controls), 2},
     {"C35b", L, true, [](P &p) { use_tertiary(p, TertiaryControl::enable_hlat); p.with(Field64::hlat_pointer, 0x18); }, [](P &p) { p.with(Field64::hlat_pointer, 0x21); }, e(Field64::hlat_pointer), 0x21},
     {"C36a", L, true, [](P &p) { use_apic(p); use_tertiary(p, TertiaryControl::ipi_virtualization); }, [](P &p) { p.drop(PrimaryControl::use_tpr_shadow); }, e(Field32::primary_controls), 1u << 21},
     {"C36b", L, true, [](P &p) { use_apic(p); use_tertiary(p, TertiaryControl::ipi_virtualization); p.set(Field16::last_pid_pointer_index, 3); }, [](P &p) { p.set(Field64::pid_pointer_table_address, (1ull << 40) - 24); }, e(Field64::pid_pointer_table_address), 1ull << 40},
     {"C37", L, true, [](P &p) { use_secondary(p, SecondaryControl::pasid_translation); }, [](P &p) { p.with(Field64::high_pasid_directory, 1); }, e(Field64::high_pasid_directory), 1},
+    {"C38a", L, true, use_timer, [](P &p) { p.drop(SecondaryControl::virtual_interrupt_delivery); }, e(Field32::secondary_controls), 1u << 9},
+    {"C38b", L, true, use_timer, [](P &p) { p.add(PrimaryControl::rdtsc_exiting); }, e(Field32::primary_controls), 1u << 12},
+    {"C38c", L, true, use_timer, [](P &p) { p.set(Field16::virtual_timer_vector, 0x1ff); }, e(Field16::virtual_timer_vector), 0x100},
 
     {"X01", L, true, nothing, [](P &p) { p.without(Field32::exit_controls, 1); }, e(Field32::exit_controls), 1},
     {"X02", L, true, [](P &p) { p.add(ExitControl::activate_secondary_controls); p.set(Field64::secondary_exit_controls, 8); }, [](P &p) { p.with(Field64::secondary_exit_controls, 0x10); }, e(Field64::secondary_exit_controls), 0x10},
@@ -142,12 +161,16 @@ const Case cases[] = {
     {"N02b", L, true, [](P &p) { p.set(event, inject(7, 0)); }, [](P &p) { p.cpu.vmx.primary.may_be_1 &= ~(1u << 27); }, e(event), 0x700},
     {"N03", L, true, [](P &p) { p.set(event, inject(2, 2)); }, [](P &p) { p.set(event, inject(2, 3)); }, e(event), 0xff},
     {"N03", L, true, [](P &p) { p.set(event, inject(3, 31)); }, [](P &p) { p.set(event, inject(3, 32)); }, e(event), 0xff},
-    {"N03", L, true, [](P &p) { p.cpu.add(CpuFeature::flexible_returns); p.set(event, inject(7, 2)); p.set(Field32::entry_instruction_length, 2); }, [](P &p) { p.set(event, inject(7, 3)); }, e(event), 0xff},
+    {"N02b", L, true, [](P &p) { p.cpu.vmx.primary.may_be_1 &= ~(1u << 27); fred_guest(p); p.set(event, inject(7, 1)); p.set(Field32::entry_instruction_length, 2); }, [](P &p) { p.set(event, inject(7, 0)); }, e(event), 0x700},
+    {"N03", L, true, [](P &p) { fred_guest(p); p.set(event, inject(7, 2)); p.set(Field32::entry_instruction_length, 2); }, [](P &p) { p.set(event, inject(7, 3)); }, e(event), 0xff},
+    {"N03", L, true, [](P &p) { fred_guest(p); p.set(event, inject(7, 1)); p.set(Field32::entry_instruction_length, 2); }, [](P &p) { p.without(FieldNatural::guest_cr4, Cr4::fred); }, e(event), 0xff},
     {"N04", L, true, [](P &p) { p.set(event, inject(3, 13, 0x800)); }, [](P &p) { p.set(event, inject(3, 13)); }, e(event), 0x800},
     {"N04", L, true, [](P &p) { p.set(event, inject(3, 6)); }, [](P &p) { p.set(event, inject(3, 6, 0x800)); }, e(event), 0x800},
     {"N04", L, true, [](P &p) { p.cpu.vmx.basic |= 1ull << 56; p.set(event, inject(3, 13)); }, [](P &p) { p.set(event, inject(4, 13, 0x800)); p.set(Field32::entry_instruction_length, 2); }, e(event), 0x800},
     {"N04", R, true, [](P &p) { p.set(event, inject(3, 13)); }, [](P &p) { p.set(event, inject(3, 13, 0x800)); }, e(event), 0x800},
+    {"N04", L, true, [](P &p) { p.set(event, inject(3, 21)); }, [](P &p) { p.set(event, inject(3, 21, 0x800)); }, e(event), 0x800},
     {"N05", L, true, [](P &p) { p.set(event, inject(3, 6)); }, [](P &p) { p.with(event, 0x2000); }, e(event), 0x2000},
+    {"N05", L, true, [](P &p) { p.cpu.vmx.basic |= 1ull << 58; p.set(event, inject(3, 6, 0x2000)); }, [](P &p) { p.set(event, inject(2, 2, 0x2000)); }, e(event), 0x2000},
     {"N06", L, true, [](P &p) { p.set(event, inject(3, 13, 0x800)); p.set(Field32::entry_exception_error_code, 0xffff); }, [](P &p) { p.set(Field32::entry_exception_error_code, 0x10000); }, e(Field32::entry_exception_error_code), 0x10000},
     {"N07", L, true, [](P &p) { p.set(event, inject(4, 0x80)); p.set(Field32::entry_instruction_length, 15); }, [](P &p) { p.set(Field32::entry_instruction_length, 16); }, e(Field32::entry_instruction_length), 16},
     {"N07", L, true, [](P &p) { p.cpu.vmx.misc |= 1u << 30; p.set(event, inject(6, 3)); }, [](P &p) { p.cpu.vmx.misc &= ~(1ull << 30); }, e(Field32::entry_instruction_length), 15},
@@ -173,14 +196,17 @@ const Case cases[] = {
     {"H10", L, true, [](P &p) { p.add(ExitControl::load_pkrs); p.set(Field64::host_pkrs, 0xffffffff); }, [](P &p) { p.set(Field64::host_pkrs, 1ull << 32); }, e(Field64::host_pkrs), 1ull << 32},
     {"H11", L, true, nothing, [](P &p) { p.with(Field16::host_gs_selector, 3); }, e(Field16::host_gs_selector), 3},
     {"H12", L, true, nothing, [](P &p) { p.set(Field16::host_tr_selector, 0); }, e(Field16::host_tr_selector), 0xffff},
-    {"H13", A, true, [](P &p) { p.now.ia32e_mode = false; p.drop(ExitControl::host_address_space_size); p.set(Field64::host_efer, 0); }, [](P &p) { p.set(Field16::host_ss_selector, 0); }, e(Field16::host_ss_selector), 0xffff},
+    {"H13", A, true, legacy_host, [](P &p) { p.set(Field16::host_ss_selector, 0); }, e(Field16::host_ss_selector), 0xffff},
     {"H14", L, true, nothing, [](P &p) { p.set(FieldNatural::host_idtr_base, 1ull << 47); }, e(FieldNatural::host_idtr_base), 0xffff000000000000},
     {"H15", A, true, nothing, [](P &p) { p.drop(ExitControl::host_address_space_size); p.set(Field64::host_efer, 0); }, e(Field32::exit_controls), 1u << 9},
-    {"H16", A, true, [](P &p) { p.now.ia32e_mode = false; p.drop(ExitControl::host_address_space_size); p.set(Field64::host_efer, 0); }, [](P &p) { p.with(FieldNatural::host_cr4, Cr4::pcide); }, e(FieldNatural::host_cr4), Cr4::pcide},
-    {"H16", A, true, [](P &p) { p.now.ia32e_mode = false; p.drop(ExitControl::host_address_space_size); p.set(Field64::host_efer, 0); }, [](P &p) { p.with(FieldNatural::host_rip, 1ull << 40); }, e(FieldNatural::host_rip), 1ull << 40},
+    {"H16a", A, true, legacy_host, [](P &p) { p.with(FieldNatural::host_cr4, Cr4::pcide); }, e(FieldNatural::host_cr4), Cr4::pcide},
+    {"H16a", A, true, legacy_host, [](P &p) { p.with(FieldNatural::host_rip, 1ull << 40); }, e(FieldNatural::host_rip), 1ull << 40},
+    {"H16b", A, true, legacy_host, [](P &p) { p.with(FieldNatural::host_cr4, Cr4::fred); }, e(FieldNatural::host_cr4), Cr4::fred},
+    {"H16b", A, true, [](P &p) { legacy_host(p); p.add(ExitControl::load_cet_state); p.set(FieldNatural::host_ssp, 0xfffffff8); }, [](P &p) { p.set(FieldNatural::host_ssp, 1ull << 32); }, e(FieldNatural::host_ssp), 1ull << 32},
     {"H17", L, true, nothing, [](P &p) { p.without(FieldNatural::host_cr4, Cr4::pae); }, e(FieldNatural::host_cr4), Cr4::pae},
     {"H17", L, true, nothing, [](P &p) { p.with(FieldNatural::host_rip, 1ull << 63); }, e(FieldNatural::host_rip), 1ull << 63},
     {"H18", L, true, [](P &p) { p.add(ExitControl::activate_secondary_controls); p.set(Field64::secondary_exit_controls, 2); p.set(Field64::host_fred_rsp2, 0x1040); }, [](P &p) { p.set(Field64::host_fred_rsp2, 0x1020); }, e(Field64::host_fred_rsp2), 0x20},
+    {"H19", L, true, [](P &p) { p.add(ExitControl::activate_secondary_controls); p.set(Field64::secondary_exit_controls, 4); p.set(Field64::host_spec_ctrl, 0x5ff); }, [](P &p) { p.with(Field64::host_spec_ctrl, 0x200); }, e(Field64::host_spec_ctrl), 0x200},
 
     {"G01", L, true, nothing, [](P &p) { p.without(FieldNatural::guest_cr0, Cr0::ne); }, e(FieldNatural::guest_cr0), Cr0::ne},
     {"G01", R, true, nothing, [](P &p) { p.with(FieldNatural::guest_cr0, 1ull << 32); }, e(FieldNatural::guest_cr0), 1ull << 32},
@@ -207,6 +233,7 @@ const Case cases[] = {
     {"G16d", L, true, [](P &p) { p.add(EntryControl::load_pkrs); p.set(Field64::guest_pkrs, 0xffffffff); }, [](P &p) { p.set(Field64::guest_pkrs, high32); }, e(Field64::guest_pkrs), high32},
     {"G16e", L, true, [](P &p) { p.add(EntryControl::load_fred); p.set(Field64::guest_fred_config, 0x1000); }, [](P &p) { p.set(Field64::guest_fred_config, 0x1834); }, e(Field64::guest_fred_config), 0x834},
     {"G16e", L, true, [](P &p) { p.add(EntryControl::load_fred); p.set(Field64::guest_fred_ssp3, 0x1008); }, [](P &p) { p.set(Field64::guest_fred_ssp3, 0x1004); }, e(Field64::guest_fred_ssp3), 4},
+    {"G16f", L, true, [](P &p) { p.add(EntryControl::load_spec_ctrl); p.set(Field64::guest_spec_ctrl, 0x5ff); }, [](P &p) { p.with(Field64::guest_spec_ctrl, 1ull << 11); }, e(Field64::guest_spec_ctrl), 1ull << 11},
     {"G17a", L, true, [](P &p) { p.add(EntryControl::load_cet_state); p.set(FieldNatural::guest_s_cet, 0x3f); }, [](P &p) { p.set(FieldNatural::guest_s_cet, 0x7f); }, e(FieldNatural::guest_s_cet), 0x40},
     {"G17b", L, true, [](P &p) { p.add(EntryControl::load_cet_state); }, [](P &p) { p.set(FieldNatural::guest_interrupt_ssp_table, 1ull << 47); }, e(FieldNatural::guest_interrupt_ssp_table), 0xffff000000000000},
 
@@ -381,7 +408,8 @@ TEST_P(EachRule, IsBroken) {
         EXPECT_FALSE(ends.error_7);
         break;
     case FailureClass::guest_state:
-        EXPECT_TRUE((ends.qualifications >> all_rules[rule].qualification) & 1);
+        EXPECT_TRUE(
+            (ends.qualifications >> static_cast<unsigned>(all_rules[rule].qualification)) & 1);
         break;
     case FailureClass::msr_loading:
         EXPECT_EQ(ends.msr_entry, 2u);

@@ -12,6 +12,7 @@
 #include "vmx/entry_checks/execution_controls.hpp"
 #include "vmx/entry_checks/exit_entry_controls.hpp"
 #include "vmx/entry_checks/guest_registers.hpp"
+#include "vmx/entry_checks/guest_rip.hpp"
 #include "vmx/entry_checks/guest_segments.hpp"
 #include "vmx/entry_checks/guest_state.hpp"
 #include "vmx/entry_checks/host_state.hpp"
@@ -104,13 +105,7 @@ constexpr bool could_matter(const Prediction &found, FailureClass failure) {
 /// Keeps the outcome that comes first, and says whether it is certain.
 constexpr void conclude(Verdict &verdict) {
     Prediction &ends = verdict.prediction;
-    if (ends.error_7 || ends.error_8) {
-        ends.qualifications = 0;
-        ends.msr_entry = 0;
-    } else if (ends.qualifications != 0) {
-        ends.msr_entry = 0;
-    }
-    ends.enters = !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
+    ends.settle();
     ends.certain = !ends.undefined;
     for (std::size_t i = 0; i < rule_count; ++i) {
         if (verdict.undecided[i] != Undecided::no && could_matter(ends, all_rules[i].failure)) {
@@ -173,6 +168,20 @@ constexpr const char *failure_name(FailureClass failure) {
         return "undefined behaviour";
     }
     return "(unknown)";
+}
+
+/// Why a rule is undecided, in words; of an unknown field, its name. Never null; a static string.
+constexpr const char *undecided_text(std::uint16_t reason) {
+    switch (reason) {
+    case Undecided::memory:
+        return "it looks into memory that was not given";
+    case Undecided::processor:
+        return "the processor or its state is not described well enough";
+    case Undecided::msr:
+        return "whether WRMSR would fault is not known for every MSR of the list";
+    default:
+        return field_name(std::uint32_t{reason} - 1);
+    }
 }
 
 /// The predicted outcome in words. Never null; a static string.

@@ -33,7 +33,7 @@ public:
     const EntrySituation &now;       ///< The state it is in.
 
     /// Begins the rule with this index in all_rules.
-    constexpr void begin(std::size_t rule, FailureClass failure, std::uint8_t qualification) {
+    constexpr void begin(std::size_t rule, FailureClass failure, EntryFailure qualification) {
         rule_ = static_cast<std::uint16_t>(rule);
         failure_ = failure;
         qualification_ = qualification;
@@ -263,34 +263,14 @@ private:
         } else {
             ++verdict_.dropped;
         }
-        Prediction &ends = verdict_.prediction;
-        switch (failure_) {
-        case FailureClass::controls:
-            ends.error_7 = true;
-            break;
-        case FailureClass::host_state:
-            ends.error_8 = true;
-            break;
-        case FailureClass::guest_state:
-            ends.qualifications =
-                static_cast<std::uint8_t>(ends.qualifications | (1u << qualification_));
-            break;
-        case FailureClass::msr_loading:
-            if (ends.msr_entry == 0 || finding.entry < ends.msr_entry) {
-                ends.msr_entry = finding.entry;
-            }
-            break;
-        case FailureClass::undefined:
-            ends.undefined = true;
-            break;
-        }
+        verdict_.prediction.add(failure_, qualification_, finding.entry);
     }
 
     Verdict &verdict_;
     std::uint16_t rule_ = 0;
     std::uint16_t doubt_ = Undecided::no;
     FailureClass failure_ = FailureClass::controls;
-    std::uint8_t qualification_ = 0;
+    EntryFailure qualification_ = EntryFailure::unspecified;
 };
 
 } // namespace vtx::entry_checks

@@ -474,13 +474,15 @@ inline constexpr Rule execution_control_rules[] = {
 
     rule<execution::first_word, execution::second_word, execution::third_word>(
         "C35a", execution::bad,
-        "\"enable HLAT\", \"EPT paging-write control\" and \"guest-paging verification\" need "
-        "\"enable EPT\"",
+        "\"enable HLAT\", \"EPT paging-write control\", \"guest-paging verification\" and \"PEBS "
+        "uses "
+        "guest physical addresses\" need \"enable EPT\"",
         execution::newer,
         [](Examination &x) {
             if (x.has(TertiaryControl::enable_hlat) ||
                 x.has(TertiaryControl::ept_paging_write_control) ||
-                x.has(TertiaryControl::guest_paging_verification)) {
+                x.has(TertiaryControl::guest_paging_verification) ||
+                x.has(TertiaryControl::pebs_uses_guest_physical)) {
                 x.require(SecondaryControl::enable_ept);
             }
         }),
@@ -543,6 +545,34 @@ inline constexpr Rule execution_control_rules[] = {
                     x.page(table);
                 }
                 x.next();
+            }
+        }),
+
+    rule<execution::first_word, execution::second_word, execution::third_word>(
+        "C38a", execution::bad,
+        "\"APIC-timer virtualization\" needs \"virtual-interrupt delivery\"", execution::newer,
+        [](Examination &x) {
+            if (x.has(TertiaryControl::apic_timer_virtualization)) {
+                x.require(SecondaryControl::virtual_interrupt_delivery);
+            }
+        }),
+
+    rule<execution::first_word, execution::third_word>(
+        "C38b", execution::bad,
+        "\"APIC-timer virtualization\" and \"RDTSC exiting\" exclude each other", execution::newer,
+        [](Examination &x) {
+            if (x.has(TertiaryControl::apic_timer_virtualization)) {
+                x.forbid(PrimaryControl::rdtsc_exiting);
+            }
+        }),
+
+    rule<execution::first_word, execution::third_word, Field16::virtual_timer_vector>(
+        "C38c", execution::bad,
+        "with \"APIC-timer virtualization\", bits 15:8 of the virtual timer vector must be 0",
+        execution::newer,
+        [](Examination &x) {
+            if (x.has(TertiaryControl::apic_timer_virtualization)) {
+                x.zero(Field16::virtual_timer_vector, 0xff00);
             }
         }),
 };

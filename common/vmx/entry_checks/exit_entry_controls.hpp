@@ -111,27 +111,34 @@ inline constexpr Rule entry_control_rules[] = {
 
     rule<exit_entry::event_field>(
         "N02b", exit_entry::bad,
-        "interruption type 7 needs a processor with the control \"monitor trap flag\" (or FRED)",
+        "interruption type 7 needs a processor with the control \"monitor trap flag\", or for "
+        "vectors other than 0 one with FRED",
         exit_entry::entry_sdm,
         [](Examination &x) {
-            if (injection(x).is(Injection::other_event) &&
+            const Injection event = injection(x);
+            if (event.is(Injection::other_event) &&
                 !x.cpu.vmx.supports(PrimaryControl::monitor_trap_flag) &&
-                !x.cpu.has(CpuFeature::flexible_returns)) {
+                (event.vector() == 0 || !x.cpu.has(CpuFeature::flexible_returns))) {
                 x.fault(exit_entry::event_field, 0x700);
             }
         }),
 
-    rule<exit_entry::event_field>(
+    rule<exit_entry::event_field, FieldNatural::guest_cr4>(
         "N03", exit_entry::bad,
         "the vector must fit the interruption type: 2 for an NMI, at most 31 for a hardware "
-        "exception, 0 for another event (with FRED at most 2)",
+        "exception, 0 for another event (with guest CR4.FRED, 1 and 2 too)",
         exit_entry::entry_sdm,
         [](Examination &x) {
             const Injection event = injection(x);
-            const unsigned last_other = x.cpu.has(CpuFeature::flexible_returns) ? 2u : 0u;
-            if ((event.is(Injection::nmi) && event.vector() != 2) ||
-                (event.is(Injection::hardware_exception) && event.vector() > 31) ||
-                (event.is(Injection::other_event) && event.vector() > last_other)) {
+            bool good = true;
+            if (event.is(Injection::nmi)) {
+                good = event.vector() == 2;
+            } else if (event.is(Injection::hardware_exception)) {
+                good = event.vector() <= 31;
+            } else if (event.is(Injection::other_event) && event.vector() != 0) {
+                good = event.vector() <= 2 && (x.get(FieldNatural::guest_cr4) & Cr4::fred) != 0;
+            }
+            if (!good) {
                 x.fault(exit_entry::event_field, 0xff);
             }
         }),
@@ -152,11 +159,9 @@ inline constexpr Rule entry_control_rules[] = {
             bool may = event.type() == Injection::hardware_exception;
             bool must = false;
             if (may && !x.cpu.vmx.injects_any_error_code()) {
-                // A processor without CET has no #CP, and so no error code for vector 21.
-                const bool has_cet =
-                    x.cpu.has(CpuFeature::shadow_stacks) || x.cpu.has(CpuFeature::branch_tracking);
+                // #CP has an error code, but only on processors on which bit 56 is 1.
                 const auto vector = static_cast<Vector>(event.vector());
-                must = has_error_code(vector) && (has_cet || vector != Vector::control_protection);
+                must = has_error_code(vector) && vector != Vector::control_protection;
                 may = must;
             }
             if (may && x.unrestricted() && (x.get(FieldNatural::guest_cr0) & Cr0::pe) == 0) {
@@ -170,15 +175,15 @@ inline constexpr Rule entry_control_rules[] = {
 
     rule<exit_entry::event_field>(
         "N05", exit_entry::bad,
-        "bits 30:12 of the interruption information must be 0 (with FRED, bit 13 may be 1 for a "
-        "hardware exception)",
+        "bits 30:12 of the interruption information must be 0 (bit 13 may be 1 for a hardware "
+        "exception where bit 58 of IA32_VMX_BASIC is 1)",
         exit_entry::entry_sdm,
         [](Examination &x) {
             const Injection event = injection(x);
             if (!event.valid()) {
                 return;
             }
-            const bool nested = x.cpu.has(CpuFeature::flexible_returns) &&
+            const bool nested = x.cpu.vmx.injects_nested_exceptions() &&
                                 event.type() == Injection::hardware_exception;
             x.zero(exit_entry::event_field, nested ? 0x7fffd000 : 0x7ffff000);
         }),

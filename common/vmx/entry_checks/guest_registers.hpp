@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: one rule after the other, in the order of the SDM.
 /// \file
 /// Rules on control registers, debug registers and MSRs of the guest. Breaking one makes the VM
 /// entry fail with exit reason 33.
@@ -264,6 +265,16 @@ inline constexpr Rule guest_register_rules[] = {
                     x, Field64::guest_fred_config,
                     {Field64::guest_fred_rsp1, Field64::guest_fred_rsp2, Field64::guest_fred_rsp3},
                     {Field64::guest_fred_ssp1, Field64::guest_fred_ssp2, Field64::guest_fred_ssp3});
+            }
+        }),
+
+    rule<Field32::entry_controls, Field64::guest_spec_ctrl>(
+        "G16f", guest::bad,
+        "with \"load IA32_SPEC_CTRL\", bits 9 and 63:11 of guest IA32_SPEC_CTRL must be 0",
+        guest::registers_newer,
+        [](Examination &x) {
+            if (x.has(EntryControl::load_spec_ctrl)) {
+                x.zero(Field64::guest_spec_ctrl, spec_ctrl_reserved);
             }
         }),
 

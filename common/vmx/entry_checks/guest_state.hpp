@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // long-file: one rule after the other, in the order of the SDM.
 /// \file
-/// Rules on descriptor-table registers, RIP, RFLAGS and non-register state of the guest. Breaking
-/// one makes the VM entry fail with exit reason 33.
-/// \sdm{checks-on-guest-descriptor-table-registers} \sdm{checks-on-guest-rip-and-rflags}
+/// Rules on the guest's state that is in no register (activity, interruptibility, pending debug
+/// exceptions, the VMCS link pointer) and on its PDPTEs. Breaking one makes the VM entry fail with
+/// exit reason 33.
 /// \sdm{checks-on-guest-non-register-state}
 /// \sdm{checks-on-guest-page-directory-pointer-table-entries}
 #pragma once
@@ -42,9 +42,6 @@ struct PendingDebug {
 namespace state {
 
 inline constexpr FailureClass bad = FailureClass::guest_state;
-inline constexpr const char *tables = "checks-on-guest-descriptor-table-registers";
-inline constexpr const char *rip = "checks-on-guest-rip-and-rflags";
-inline constexpr const char *rip_newer = "+checks-on-guest-rip-and-rflags";
 inline constexpr const char *other = "checks-on-guest-non-register-state";
 inline constexpr const char *other_newer = "+checks-on-guest-non-register-state";
 inline constexpr const char *pdptes = "checks-on-guest-page-directory-pointer-table-entries";
@@ -61,11 +58,6 @@ inline constexpr Field64 pdpte_fields[] = {
 
 } // namespace state
 
-/// True if the guest will run 64-bit code.
-constexpr bool guest_in_64_bit_mode(Examination &x) {
-    return x.ia32e_guest() && rights(x, segment::cs).is_long_mode();
-}
-
 /// True if the guest will use PAE paging.
 constexpr bool pae_paging(Examination &x) {
     return (x.get(FieldNatural::guest_cr0) & Cr0::pg) != 0 &&
@@ -78,105 +70,6 @@ constexpr std::uint64_t bad_pdpte_bits(const ProcessorDescription &cpu, std::uin
     const std::uint64_t reserved = 0x1e6 | cpu.bits_beyond_physical();
     return (entry & 1u) != 0 ? entry & reserved : 0;
 }
-
-/// The rules on the guest's descriptor-table registers, RIP and RFLAGS, in the order of the SDM.
-inline constexpr Rule guest_register_state_rules[] = {
-    rule<FieldNatural::guest_gdtr_base, FieldNatural::guest_idtr_base>(
-        "D01", state::bad, "the guest bases of GDTR and IDTR must be canonical", state::tables,
-        [](Examination &x) {
-            x.canonical(FieldNatural::guest_gdtr_base);
-            x.next();
-            x.canonical(FieldNatural::guest_idtr_base);
-        }),
-
-    rule<Field32::guest_gdtr_limit, Field32::guest_idtr_limit>(
-        "D02", state::bad, "bits 31:16 of the guest limits of GDTR and IDTR must be 0",
-        state::tables,
-        [](Examination &x) {
-            x.zero(Field32::guest_gdtr_limit, 0xffff0000);
-            x.next();
-            x.zero(Field32::guest_idtr_limit, 0xffff0000);
-        }),
-
-    rule<FieldNatural::guest_rip, Field32::entry_controls, Field32::guest_cs_access_rights>(
-        "R01", state::bad,
-        "bits 63:32 of guest RIP must be 0, unless the guest will run 64-bit code", state::rip,
-        [](Examination &x) {
-            if (!guest_in_64_bit_mode(x)) {
-                x.zero(FieldNatural::guest_rip, 0xffffffff00000000);
-            }
-        }),
-
-    rule<FieldNatural::guest_rip, Field32::entry_controls, Field32::guest_cs_access_rights>(
-        "R02", state::bad,
-        "in 64-bit code, the bits of guest RIP above the linear-address width must all be equal",
-        state::rip,
-        [](Examination &x) {
-            if (guest_in_64_bit_mode(x)) {
-                const std::uint64_t bits = x.not_identical(x.get(FieldNatural::guest_rip));
-                if (bits != 0) {
-                    x.fault(FieldNatural::guest_rip, bits);
-                }
-            }
-        }),
-
-    rule<FieldNatural::guest_rflags>(
-        "R03", state::bad, "bits 63:22, 15, 5 and 3 of guest RFLAGS must be 0, and bit 1 must be 1",
-        state::rip,
-        [](Examination &x) {
-            const std::uint64_t flags = x.get(state::rflags);
-            const std::uint64_t bits = (flags & 0xffffffffffc08028) | (~flags & Rflags::always_1);
-            if (bits != 0) {
-                x.fault(state::rflags, bits);
-            }
-        }),
-
-    rule<FieldNatural::guest_rflags, Field32::entry_controls, FieldNatural::guest_cr0>(
-        "R04", state::bad,
-        "guest RFLAGS.VM must be 0 in an IA-32e mode guest, and if guest CR0.PE is 0", state::rip,
-        [](Examination &x) {
-            if (!x.virtual_8086()) {
-                return;
-            }
-            if ((x.get(FieldNatural::guest_cr0) & Cr0::pe) == 0 || x.ia32e_guest()) {
-                x.fault(state::rflags, Rflags::vm);
-            }
-        }),
-
-    rule<FieldNatural::guest_rflags, Field32::entry_interruption_information>(
-        "R05", state::bad, "injecting an external interrupt needs guest RFLAGS.IF", state::rip,
-        [](Examination &x) {
-            if (injection(x).is(Injection::external_interrupt) &&
-                (x.get(state::rflags) & Rflags::if_) == 0) {
-                x.fault(state::rflags, Rflags::if_);
-            }
-        }),
-
-    rule<FieldNatural::guest_ssp, Field32::entry_controls>(
-        "R06", state::bad,
-        "with \"load CET state\", guest SSP must be a multiple of 4, and its bits above the "
-        "linear-address width all equal",
-        state::rip_newer,
-        [](Examination &x) {
-            if (x.has(EntryControl::load_cet_state)) {
-                const std::uint64_t value = x.get(FieldNatural::guest_ssp);
-                const std::uint64_t bits = (value & 3u) | x.not_identical(value);
-                if (bits != 0) {
-                    x.fault(FieldNatural::guest_ssp, bits);
-                }
-            }
-        }),
-
-    rule<FieldNatural::guest_cr4, FieldNatural::guest_rflags, Field32::guest_ss_access_rights>(
-        "R07", state::bad, "with guest CR4.FRED, RFLAGS.IOPL must be 0 if DPL of SS is 3",
-        state::rip_newer,
-        [](Examination &x) {
-            if ((x.get(FieldNatural::guest_cr4) & Cr4::fred) != 0 &&
-                rights(x, segment::ss).dpl() == 3) {
-                x.zero(state::rflags, Rflags::iopl);
-            }
-        }),
-};
 
 /// The rules on the guest's non-register state and PDPTEs, in the order of the SDM.
 inline constexpr Rule guest_other_state_rules[] = {
@@ -312,19 +205,20 @@ inline constexpr Rule guest_other_state_rules[] = {
             if (injection(x).is(Injection::nmi)) {
                 x.zero(state::blocking, Blocking::mov_ss);
             }
-        },
-        Qualification::nmi_blocked),
+        }),
 
     rule<Field32::guest_interruptibility, Field32::entry_interruption_information>(
         "I05b", state::bad,
         "while STI blocks interrupts, some processors let no NMI be injected, and others do",
         state::other,
         [](Examination &x) {
-            // Nothing tells which kind a processor is, so this can only be undecided.
+            // Nothing tells which kind a processor is, so this can only be undecided. (The SDM's
+            // edition of 2026 demands it of all.)
             if (injection(x).is(Injection::nmi) && (x.get(state::blocking) & Blocking::sti) != 0) {
                 x.doubt(Undecided::processor);
             }
-        }),
+        },
+        EntryFailure::nmi_injection),
 
     rule<Field32::guest_interruptibility, Field32::entry_controls>(
         "I06", state::bad, "blocking by SMI must be 0 outside SMM, and 1 with \"entry to SMM\"",
@@ -430,7 +324,7 @@ inline constexpr Rule guest_other_state_rules[] = {
                 x.page(state::link);
             }
         },
-        Qualification::link_pointer),
+        EntryFailure::vmcs_link_pointer),
 
     rule<Field64::vmcs_link_pointer, Field32::primary_controls, Field32::secondary_controls>(
         "L02", state::bad,
@@ -450,7 +344,7 @@ inline constexpr Rule guest_other_state_rules[] = {
                 x.fault(state::link, link);
             }
         },
-        Qualification::link_pointer),
+        EntryFailure::vmcs_link_pointer),
 
     rule<Field64::vmcs_link_pointer>(
         "L03", state::bad, "the VMCS link pointer must not mean the current VMCS", state::other,
@@ -465,7 +359,7 @@ inline constexpr Rule guest_other_state_rules[] = {
                 x.fault(state::link, link);
             }
         },
-        Qualification::link_pointer),
+        EntryFailure::vmcs_link_pointer),
 
     rule<
         FieldNatural::guest_cr0, FieldNatural::guest_cr4, Field32::entry_controls,
@@ -486,7 +380,7 @@ inline constexpr Rule guest_other_state_rules[] = {
                 x.next();
             }
         },
-        Qualification::pdptes),
+        EntryFailure::pdpte_loading),
 
     rule<
         FieldNatural::guest_cr0, FieldNatural::guest_cr4, FieldNatural::guest_cr3,
@@ -509,7 +403,7 @@ inline constexpr Rule guest_other_state_rules[] = {
                 }
             }
         },
-        Qualification::pdptes),
+        EntryFailure::pdpte_loading),
 };
 
 } // namespace vtx::entry_checks

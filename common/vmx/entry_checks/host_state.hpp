@@ -34,6 +34,10 @@ constexpr std::uint64_t bad_s_cet_bits(const ProcessorDescription &cpu, std::uin
     return (value & reserved) | ((value & both) == both ? both : 0);
 }
 
+/// Bits of IA32_SPEC_CTRL that no processor has. Which others a processor lacks is in CPUID, leaf
+/// 7, and in IA32_ARCH_CAPABILITIES, which the description does not hold.
+inline constexpr std::uint64_t spec_ctrl_reserved = 0xfffffffffffffa00;
+
 /// Checks the four kinds of FRED registers of either state area.
 constexpr void fred_state(
     Examination &x, Field64 config, const Field64 (&stacks)[3], const Field64 (&shadow_stacks)[3]) {
@@ -62,6 +66,7 @@ inline constexpr const char *registers = "checks-on-host-control-registers-and-m
 inline constexpr const char *registers_newer = "+checks-on-host-control-registers-and-msrs";
 inline constexpr const char *segments = "checks-on-host-segment-and-descriptor-table-registers";
 inline constexpr const char *address_space = "checks-related-to-address-space-size";
+inline constexpr const char *address_space_newer = "+checks-related-to-address-space-size";
 
 inline constexpr Field16 selectors[] = {
     Field16::host_es_selector, Field16::host_cs_selector, Field16::host_ss_selector,
@@ -284,7 +289,7 @@ inline constexpr Rule host_state_rules[] = {
     rule<
         Field32::exit_controls, Field32::entry_controls, FieldNatural::host_cr4,
         FieldNatural::host_rip>(
-        "H16", host::bad,
+        "H16a", host::bad,
         "without \"host address-space size\", \"IA-32e mode guest\", host CR4.PCIDE and bits "
         "63:32 of host RIP must be 0",
         host::address_space,
@@ -300,6 +305,26 @@ inline constexpr Rule host_state_rules[] = {
             x.next();
             if (applies()) {
                 x.zero(FieldNatural::host_rip, 0xffffffff00000000);
+            }
+        }),
+
+    rule<
+        Field32::exit_controls, FieldNatural::host_cr4, FieldNatural::host_s_cet,
+        FieldNatural::host_ssp>(
+        "H16b", host::bad,
+        "without \"host address-space size\", host CR4.FRED must be 0, and with \"load CET state\" "
+        "bits 63:32 of host IA32_S_CET and host SSP",
+        host::address_space_newer,
+        [](Examination &x) {
+            if (!x.has(ExitControl::host_address_space_size)) {
+                x.zero(FieldNatural::host_cr4, Cr4::fred);
+            }
+            for (const FieldNatural field : {FieldNatural::host_s_cet, FieldNatural::host_ssp}) {
+                x.next();
+                if (!x.has(ExitControl::host_address_space_size) &&
+                    x.has(ExitControl::load_cet_state)) {
+                    x.zero(field, 0xffffffff00000000);
+                }
             }
         }),
 
@@ -332,6 +357,16 @@ inline constexpr Rule host_state_rules[] = {
                     x, Field64::host_fred_config,
                     {Field64::host_fred_rsp1, Field64::host_fred_rsp2, Field64::host_fred_rsp3},
                     {Field64::host_fred_ssp1, Field64::host_fred_ssp2, Field64::host_fred_ssp3});
+            }
+        }),
+
+    rule<Field32::exit_controls, Field64::secondary_exit_controls, Field64::host_spec_ctrl>(
+        "H19", host::bad,
+        "with \"load IA32_SPEC_CTRL\", bits 9 and 63:11 of host IA32_SPEC_CTRL must be 0",
+        host::registers_newer,
+        [](Examination &x) {
+            if (x.has(SecondaryExitControl::load_spec_ctrl)) {
+                x.zero(Field64::host_spec_ctrl, spec_ctrl_reserved);
             }
         }),
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "vmx/fields.hpp"
+#include "vmx/qualifications.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -22,22 +23,13 @@ enum class FailureClass : std::uint8_t {
     undefined,   ///< The SDM does not say what happens; it may be a machine check.
 };
 
-/// Exit qualifications of reason 33.
-/// \sdm{vm-entry-failures-during-or-after-loading-guest-state}
-struct Qualification {
-    static constexpr std::uint8_t none = 0;         ///< any rule without one of its own
-    static constexpr std::uint8_t pdptes = 2;       ///< loading the PDPTEs
-    static constexpr std::uint8_t nmi_blocked = 3;  ///< an NMI is injected, and MOV SS blocks it
-    static constexpr std::uint8_t link_pointer = 4; ///< the VMCS link pointer
-};
-
 class Examination;
 
 /// One rule of VM entry: a row of the tables in this folder.
 struct Rule {
     const char *id;                ///< "C07": the letter is the area, see README.md in this folder.
     FailureClass failure;          ///< What breaking it leads to.
-    std::uint8_t qualification;    ///< Of reason 33, a constant of Qualification; else 0.
+    EntryFailure qualification;    ///< Of reason 33.
     const char *must;              ///< What must hold, as one sentence without a full stop.
     const char *sdm;               ///< The section of the SDM, as a \\sdm key, or a title if newer.
     const std::uint32_t *fields;   ///< Encodings of the fields on which the rule depends.
@@ -53,7 +45,7 @@ template <auto... field> inline constexpr std::uint32_t field_list[] = {field_en
 template <auto... field>
 constexpr Rule rule(
     const char *id, FailureClass failure, const char *must, const char *sdm,
-    void (*check)(Examination &), std::uint8_t qualification = 0) {
+    void (*check)(Examination &), EntryFailure qualification = EntryFailure::unspecified) {
     return Rule{id,   failure, qualification, must, sdm, field_list<field...>, sizeof...(field),
                 check};
 }
@@ -80,6 +72,8 @@ struct Undecided {
     static constexpr std::uint16_t field(std::uint32_t encoding) {
         return static_cast<std::uint16_t>(encoding + 1);
     }
+    /// True if the reason is an unknown field.
+    static constexpr bool is_field(std::uint16_t reason) { return reason != no && reason < msr; }
 };
 
 /// How the entry can end, by what was found. More than one can be possible, because the processor
@@ -92,6 +86,39 @@ struct Prediction {
     std::uint32_t msr_entry = 0;     ///< Of exit 34: the qualification; 0 if it is not exit 34.
     bool undefined = false; ///< A rule is broken of which the SDM does not say the outcome.
     bool certain = false;   ///< No undecided rule could change the above.
+
+    /// Adds what one breach leads to. \param entry of the MSR-load list, counted from 1
+    constexpr void add(FailureClass failure, EntryFailure qualification, std::uint32_t entry) {
+        switch (failure) {
+        case FailureClass::controls:
+            error_7 = true;
+            break;
+        case FailureClass::host_state:
+            error_8 = true;
+            break;
+        case FailureClass::guest_state:
+            qualifications = static_cast<std::uint8_t>(
+                qualifications | (1u << static_cast<unsigned>(qualification)));
+            break;
+        case FailureClass::msr_loading:
+            msr_entry = msr_entry == 0 || entry < msr_entry ? entry : msr_entry;
+            break;
+        case FailureClass::undefined:
+            undefined = true;
+            break;
+        }
+    }
+
+    /// Keeps of what was added the outcome that comes first.
+    constexpr void settle() {
+        if (error_7 || error_8) {
+            qualifications = 0;
+        }
+        if (error_7 || error_8 || qualifications != 0) {
+            msr_entry = 0;
+        }
+        enters = !error_7 && !error_8 && qualifications == 0 && msr_entry == 0;
+    }
 
     friend constexpr bool operator==(const Prediction &, const Prediction &) = default;
 };
