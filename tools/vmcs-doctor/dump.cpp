@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// long-file: one parser, with every error that it can meet.
 // The own format, and what both formats share.
 #include "dump.hpp"
-
-#include "x86/msr.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cstdio>
 
 namespace doctor {
 
@@ -68,85 +64,11 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
 
 namespace {
 
-/// Names without case, and with every run of other characters as one underscore: "Guest CR3",
-/// "guest_cr3" and "GUEST_CR3" are the same. \return what to compare
-std::string plain(std::string_view name) {
-    std::string result;
-    for (const char c : name) {
-        if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-            result += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        } else if (!result.empty() && result.back() != '_') {
-            result += '_';
-        }
-    }
-    if (!result.empty() && result.back() == '_') {
-        result.pop_back();
-    }
-    return result;
-}
-
-/// All names of all fields: the SDM's, ours and Linux's.
-const std::map<std::string, std::uint32_t, std::less<>> &field_names() {
-    static const auto names = [] {
-        std::map<std::string, std::uint32_t, std::less<>> map;
-        for (const vtx::FieldInfo &field : vtx::all_fields) {
-            map.emplace(plain(field.name), field.encoding);
-            map.emplace(plain(field.identifier), field.encoding);
-        }
-#define VTX_FIELD16(name, linux_name, encoding, sdm_name) map.emplace(plain(#linux_name), encoding);
-#define VTX_FIELD32 VTX_FIELD16
-#define VTX_FIELD64 VTX_FIELD16
-#define VTX_FIELD_NATURAL VTX_FIELD16
-#define VTX_FIELD16_NEW(name, encoding, sdm_name)
-#define VTX_FIELD32_NEW(name, encoding, sdm_name)
-#define VTX_FIELD64_NEW(name, encoding, sdm_name)
-#define VTX_FIELD_NATURAL_NEW(name, encoding, sdm_name)
-#include "vmx/fields.def"
-        map.erase("");
-        return map;
-    }();
-    return names;
-}
-
 /// What a processor can be described with, apart from the capability MSRs.
 constexpr std::array<std::string_view, 5> own_words = {
     "MAXPHYADDR",         "LINEAR_ADDRESS_WIDTH",       "IA32_EFER_BITS",
     "IA32_DEBUGCTL_BITS", "IA32_PERF_GLOBAL_CTRL_BITS",
 };
-
-struct MsrName {
-    std::uint32_t number;
-    const char *name;
-};
-
-constexpr MsrName msr_names[] = {
-#define VTX_MSR(name, number, linux_name, sdm_name) {number, sdm_name},
-#include "x86/msr.def"
-};
-
-/// The capability MSRs by their names, and as "MSR 480H".
-const std::map<std::string, const char *, std::less<>> &capability_msrs() {
-    static const auto names = [] {
-        std::map<std::string, const char *, std::less<>> map;
-        for (const MsrName &msr : msr_names) {
-            if (msr.number >= 0x480 && msr.number <= 0x493) {
-                map.emplace(plain(msr.name), msr.name);
-                char number[16];
-                std::snprintf(number, sizeof(number), "msr_%xh", msr.number);
-                map.emplace(number, msr.name);
-            }
-        }
-        return map;
-    }();
-    return names;
-}
-
-/// The name of a capability MSR; nothing if it is none.
-std::optional<std::string> capability_msr(std::string_view name) {
-    const auto found = capability_msrs().find(plain(name));
-    return found == capability_msrs().end() ? std::nullopt
-                                            : std::optional<std::string>{found->second};
-}
 
 /// Reads one feature list, "CET_SS LAM".
 std::optional<std::string> read_features(std::string_view list, ProcessorWords &words) {
@@ -203,7 +125,7 @@ public:
 private:
     std::optional<std::string> pair(std::string_view name, std::uint64_t value) {
         something_ = true;
-        if (const auto encoding = field(name)) {
+        if (const auto encoding = field_called(name)) {
             return set_field(*encoding, value);
         }
         if (const auto msr = capability_msr(name)) {
@@ -230,19 +152,6 @@ private:
         }
         return "no VMCS field and no capability MSR is called \"" +
                std::string(name.substr(0, 80)) + "\"";
-    }
-
-    static std::optional<std::uint32_t> field(std::string_view name) {
-        if (std::isdigit(static_cast<unsigned char>(name.front())) != 0) {
-            const auto number = whole_number(name);
-            if (number && *number < 0x10000 &&
-                vtx::find_field(static_cast<std::uint32_t>(*number)) != nullptr) {
-                return static_cast<std::uint32_t>(*number);
-            }
-            return std::nullopt;
-        }
-        const auto found = field_names().find(plain(name));
-        return found == field_names().end() ? std::nullopt : std::optional{found->second};
     }
 
     std::optional<std::string> set_field(std::uint32_t encoding, std::uint64_t value) {

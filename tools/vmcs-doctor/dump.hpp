@@ -85,6 +85,12 @@ std::string_view trimmed(std::string_view text);
 /// A number as a whole: hexadecimal with 0x, or with a final H as the SDM has it, else decimal.
 std::optional<std::uint64_t> whole_number(std::string_view text);
 
+/// The field with this name, the SDM's, ours or Linux's, or with this encoding as a number.
+std::optional<std::uint32_t> field_called(std::string_view name);
+
+/// The proper name of a capability MSR ("MSR 480H" is one, too); nothing if it is none.
+std::optional<std::string> capability_msr(std::string_view name);
+
 /// Reads the own format, and the log of KVM.
 Reading read_own(std::string_view text);
 Reading read_kvm_log(std::string_view text);

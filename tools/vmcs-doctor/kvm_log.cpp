@@ -1,138 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// long-file: one line of the format after the other, as the kernel prints them.
-// The kernel log of Linux KVM. When a VM entry fails and kvm_intel was loaded with
-// dump_invalid_vmcs=1, dump_vmcs() prints most fields of the VMCS in its own words; which words,
-// was read from the format strings in Debian's linux-source-6.1 and linux-source-6.12.
-#include "dump.hpp"
-
-#include <array>
+// long-file: one parser, with every error that it can meet.
+// The reader of a kernel log of Linux KVM.
+#include "kvm_format.hpp"
 
 namespace doctor {
 
 namespace {
 
-using vtx::Field16;
-using vtx::Field32;
-using vtx::Field64;
-using vtx::FieldNatural;
-
-enum class Section { none, guest, host, control };
-
-struct Label {
-    Section section;       // where the label has this meaning; none: anywhere
-    std::string_view text; // the value, hexadecimal, follows
-    std::uint32_t encoding;
-};
-
-template <class F> constexpr std::uint32_t e(F field) { return vtx::field_encoding(field); }
-
-// Every label that is followed by one value. One line can hold several. A label counts only at the
-// start of a line or behind a blank, and the first one that fits counts.
-constexpr Label labels[] = {
-    {Section::guest, "RSP = ", e(FieldNatural::guest_rsp)},
-    {Section::guest, "RIP = ", e(FieldNatural::guest_rip)},
-    {Section::guest, "CR3 = ", e(FieldNatural::guest_cr3)},
-    {Section::guest, "PDPTR0 = ", e(Field64::guest_pdpte_0)},
-    {Section::guest, "PDPTR1 = ", e(Field64::guest_pdpte_1)},
-    {Section::guest, "PDPTR2 = ", e(Field64::guest_pdpte_2)},
-    {Section::guest, "PDPTR3 = ", e(Field64::guest_pdpte_3)},
-    {Section::guest, "RFLAGS=", e(FieldNatural::guest_rflags)},
-    {Section::guest, "DR7 = ", e(FieldNatural::guest_dr7)},
-    {Section::guest, "Sysenter RSP=", e(FieldNatural::guest_sysenter_esp)},
-    {Section::guest, "PAT = ", e(Field64::guest_pat)},
-    {Section::guest, "DebugCtl = ", e(Field64::guest_debugctl)},
-    {Section::guest, "DebugExceptions = ", e(FieldNatural::guest_pending_debug_exceptions)},
-    {Section::guest, "PerfGlobCtl = ", e(Field64::guest_perf_global_ctrl)},
-    {Section::guest, "BndCfgS = ", e(Field64::guest_bndcfgs)},
-    {Section::guest, "Interruptibility = ", e(Field32::guest_interruptibility)},
-    {Section::guest, "ActivityState = ", e(Field32::guest_activity_state)},
-    {Section::guest, "InterruptStatus = ", e(Field16::guest_interrupt_status)},
-
-    {Section::host, "RIP = ", e(FieldNatural::host_rip)},
-    {Section::host, "RSP = ", e(FieldNatural::host_rsp)},
-    {Section::host, "CS=", e(Field16::host_cs_selector)},
-    {Section::host, "SS=", e(Field16::host_ss_selector)},
-    {Section::host, "DS=", e(Field16::host_ds_selector)},
-    {Section::host, "ES=", e(Field16::host_es_selector)},
-    {Section::host, "FS=", e(Field16::host_fs_selector)},
-    {Section::host, "GS=", e(Field16::host_gs_selector)},
-    {Section::host, "TR=", e(Field16::host_tr_selector)},
-    {Section::host, "FSBase=", e(FieldNatural::host_fs_base)},
-    {Section::host, "GSBase=", e(FieldNatural::host_gs_base)},
-    {Section::host, "TRBase=", e(FieldNatural::host_tr_base)},
-    {Section::host, "GDTBase=", e(FieldNatural::host_gdtr_base)},
-    {Section::host, "IDTBase=", e(FieldNatural::host_idtr_base)},
-    {Section::host, "CR0=", e(FieldNatural::host_cr0)},
-    {Section::host, "CR3=", e(FieldNatural::host_cr3)},
-    {Section::host, "CR4=", e(FieldNatural::host_cr4)},
-    {Section::host, "Sysenter RSP=", e(FieldNatural::host_sysenter_esp)},
-    {Section::host, "EFER= ", e(Field64::host_efer)},
-    {Section::host, "PAT = ", e(Field64::host_pat)},
-    {Section::host, "PerfGlobCtl = ", e(Field64::host_perf_global_ctrl)},
-
-    {Section::control, "PinBased=", e(Field32::pin_based_controls)},
-    {Section::control, "CPUBased=", e(Field32::primary_controls)},
-    {Section::control, "SecondaryExec=", e(Field32::secondary_controls)},
-    {Section::control, "TertiaryExec=", e(Field64::tertiary_controls)},
-    {Section::control, "EntryControls=", e(Field32::entry_controls)},
-    {Section::control, "ExitControls=", e(Field32::exit_controls)},
-    {Section::control, "ExceptionBitmap=", e(Field32::exception_bitmap)},
-    {Section::control, "PFECmask=", e(Field32::page_fault_error_code_mask)},
-    {Section::control, "PFECmatch=", e(Field32::page_fault_error_code_match)},
-    {Section::control, "reason=", e(Field32::exit_reason)},
-    {Section::control, "qualification=", e(FieldNatural::exit_qualification)},
-    {Section::control, "TSC Offset = ", e(Field64::tsc_offset)},
-    {Section::control, "TSC Multiplier = ", e(Field64::tsc_multiplier)},
-    {Section::control, "TPR Threshold = ", e(Field32::tpr_threshold)},
-    {Section::control, "APIC-access addr = ", e(Field64::apic_access_address)},
-    {Section::control, "virt-APIC addr = ", e(Field64::virtual_apic_address)},
-    {Section::control, "PostedIntrVec = ", e(Field16::posted_interrupt_vector)},
-    {Section::control, "EPT pointer = ", e(Field64::ept_pointer)},
-    {Section::control, "PLE Gap=", e(Field32::ple_gap)},
-    {Section::control, "Window=", e(Field32::ple_window)},
-    {Section::control, "Virtual processor ID = ", e(Field16::vpid)},
-    {Section::control, "VE info address = ", e(Field64::ve_information_address)},
-};
-
-// The three lines about events: a first word, then three (or two) values.
-struct EventLine {
-    std::string_view start;
-    std::uint32_t info, error_code, length; // 0: not there
-};
-
-constexpr EventLine event_lines[] = {
-    {"VMEntry:", e(Field32::entry_interruption_information), e(Field32::entry_exception_error_code),
-     e(Field32::entry_instruction_length)},
-    {"VMExit:", e(Field32::exit_interruption_information), e(Field32::exit_interruption_error_code),
-     e(Field32::exit_instruction_length)},
-    {"IDTVectoring:", e(Field32::idt_vectoring_information), e(Field32::idt_vectoring_error_code),
-     0},
-};
-
-// Segment registers and descriptor tables: "CS:   sel=..., attr=..., limit=..., base=...".
-struct SegmentLine {
-    std::string_view start;
-    std::uint32_t selector, rights, limit, base; // 0: not there
-};
-
-constexpr SegmentLine segment_lines[] = {
-#define SEGMENT(start, name)                                                                       \
-    {                                                                                              \
-        start, e(Field16::guest_##name##_selector), e(Field32::guest_##name##_access_rights),      \
-            e(Field32::guest_##name##_limit), e(FieldNatural::guest_##name##_base)                 \
-    }
-    SEGMENT("CS:", cs),
-    SEGMENT("DS:", ds),
-    SEGMENT("SS:", ss),
-    SEGMENT("ES:", es),
-    SEGMENT("FS:", fs),
-    SEGMENT("GS:", gs),
-    SEGMENT("LDTR:", ldtr),
-    SEGMENT("TR:", tr),
-#undef SEGMENT
-    {"GDTR:", 0, 0, e(Field32::guest_gdtr_limit), e(FieldNatural::guest_gdtr_base)},
-    {"IDTR:", 0, 0, e(Field32::guest_idtr_limit), e(FieldNatural::guest_idtr_base)},
-};
+using namespace kvm;
 
 bool starts(std::string_view text, std::string_view with) {
     return text.substr(0, with.size()) == with;
@@ -142,66 +17,60 @@ bool digit(char c) { return c >= '0' && c <= '9'; }
 
 bool hex_digit(char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-/// Drops "[  123.456789]" and "[    T42]", if the line starts so.
+/// Drops "[  123.456789]", "[    T42]" or "[Thu Nov 26 03:25:42 2026]" at the start of a line:
+/// dump_vmcs() prints no line that starts with a bracket.
 std::string_view without_bracket(std::string_view line) {
-    if (!starts(line, "[")) {
-        return line;
-    }
     const std::size_t end = line.find(']');
-    if (end == std::string_view::npos || end > 40) {
+    if (!starts(line, "[") || end == std::string_view::npos || end > 40) {
         return line;
     }
-    for (const char c : line.substr(1, end - 1)) {
-        if (!digit(c) && c != ' ' && c != '.' && c != 'T' && c != 'C' && c != ':' && c != '-' &&
-            c != '+' && c != ',') {
-            return line;
-        }
-    }
-    line.remove_prefix(end + 1);
-    return starts(line, " ") ? line.substr(1) : line;
+    return trimmed(line.substr(end + 1));
 }
 
-/// Drops what logging puts before the words of dump_vmcs(): the priority "<3>", the host and the
-/// time that syslog and journalctl print up to "kernel: ", the kernel's time, the module's name.
+/// What follows the first `words` in a line; the whole line if they are not in it.
+std::string_view behind(std::string_view line, std::string_view words) {
+    const std::size_t at = line.find(words);
+    return at == std::string_view::npos ? line : line.substr(at + words.size());
+}
+
+/// Drops what logging puts before the words of dump_vmcs(): the host and the time that syslog and
+/// journalctl print up to "kernel: ", the module's name with all that stands before it (Linux 6.12
+/// has it, 6.1 not), the facility ("<3>" or "kern  :err   : "), the time in one of its forms.
 std::string_view without_prefix(std::string_view line) {
-    if (line.size() > 3 && line[0] == '<') {
-        const std::size_t end = line.find('>');
-        if (end != std::string_view::npos && end < 5) {
-            line.remove_prefix(end + 1);
-        }
+    line = trimmed(behind(behind(trimmed(line), "kernel: "), "kvm_intel: "));
+    if (line.size() > 3 && line[0] == '<' &&
+        line.substr(0, 5).find('>') != std::string_view::npos) {
+        line = behind(line, ">");
     }
-    const std::size_t kernel = line.find("kernel: ");
-    if (kernel != std::string_view::npos) {
-        line.remove_prefix(kernel + 8);
+    if (starts(line, "kern ")) {
+        line = behind(line, " : ");
     }
-    line = without_bracket(without_bracket(line));
-    for (const std::string_view module : {"kvm_intel: ", "kvm: "}) {
-        if (starts(line, module)) {
-            line.remove_prefix(module.size());
-        }
+    if (line.size() > 20 && digit(line[0]) && line[10] == 'T' && line[13] == ':') {
+        line = behind(line, " "); // 2026-11-26T03:25:42,123456+00:00
     }
-    return line;
+    return without_bracket(without_bracket(line));
 }
 
-/// The hexadecimal digits at the start of a text, with or without 0x; nothing if there are none, or
-/// more than 64 bits.
-std::optional<std::uint64_t> leading_hex(std::string_view text) {
+/// Hexadecimal digits at the start of a text, behind an optional 0x.
+struct Hex {
+    std::size_t digits = 0; // how many there are
+    std::uint64_t value = 0;
+    bool good = false; // there are some, no more than 64 bits, and no x behind them
+};
+
+Hex leading_hex(std::string_view text) {
     if (starts(text, "0x")) {
         text.remove_prefix(2);
     }
-    std::uint64_t value = 0;
-    std::size_t count = 0;
-    while (count < text.size() && hex_digit(text[count])) {
-        ++count;
-    }
-    if (count == 0 || count > 16 || (count < text.size() && text[count] == 'x')) {
-        return std::nullopt;
-    }
-    for (const char c : text.substr(0, count)) {
+    Hex hex;
+    for (; hex.digits < text.size() && hex_digit(text[hex.digits]); ++hex.digits) {
+        const char c = text[hex.digits];
         const int nibble = digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
-        value = (value << 4) | static_cast<unsigned>(nibble);
+        hex.value = (hex.value << 4) | static_cast<unsigned>(nibble);
     }
-    return value;
+    hex.good = hex.digits != 0 && hex.digits <= 16 &&
+               (hex.digits == text.size() || text[hex.digits] != 'x');
+    return hex;
 }
 
 /// How many digits dump_vmcs() prints at least for a field: fewer mean that the line was cut off.
@@ -226,18 +95,6 @@ std::size_t printed_digits(std::uint32_t encoding) {
     return vtx::field_bits(vtx::field_width(encoding)) / 4;
 }
 
-/// How many hexadecimal digits a text starts with, behind an optional 0x.
-std::size_t digits(std::string_view text) {
-    if (starts(text, "0x")) {
-        text.remove_prefix(2);
-    }
-    std::size_t count = 0;
-    while (count < text.size() && hex_digit(text[count])) {
-        ++count;
-    }
-    return count;
-}
-
 /// Where a label stands in a line: at its start or behind a blank or a comma.
 std::size_t find_label(std::string_view line, std::string_view label) {
     for (std::size_t at = line.find(label); at != std::string_view::npos;
@@ -249,10 +106,27 @@ std::size_t find_label(std::string_view line, std::string_view label) {
     return std::string_view::npos;
 }
 
-constexpr std::string_view first_line = "last attempted VM-entry on CPU";
-constexpr std::string_view guest_heading = "*** Guest State ***";
-constexpr std::string_view host_heading = "*** Host State ***";
-constexpr std::string_view control_heading = "*** Control State ***";
+/// Warns of a part of the dump that is not there, or of its lines that are not: the kernel drops
+/// lines when it logs too fast, and other kernels print others.
+void warn_of_missing(Dump &dump, bool seen, Section section, std::string_view name) {
+    if (!seen) {
+        dump.warnings.emplace_back("the part \"" + std::string(name) + "\" is missing");
+        return;
+    }
+    std::string missing;
+    for (const Always &line : always) {
+        if (line.section == section && !dump.vmcs.find(line.encoding)) {
+            missing += (missing.empty() ? "" : ", ") + std::string(vtx::field_name(line.encoding));
+        }
+    }
+    if (!missing.empty()) {
+        dump.warnings.emplace_back(
+            "lines of the part \"" + std::string(name) +
+            "\" are missing, or are not as Linux 6.1 and "
+            "6.12 print them: those with " +
+            missing);
+    }
+}
 
 /// One dump_vmcs() in the making.
 class KvmReader {
@@ -293,15 +167,9 @@ public:
             return;
         }
         Dump &dump = reading_.dumps.back();
-        if (!seen_guest_) {
-            dump.warnings.emplace_back("the part \"Guest State\" is missing");
-        }
-        if (!seen_host_) {
-            dump.warnings.emplace_back("the part \"Host State\" is missing");
-        }
-        if (!seen_control_) {
-            dump.warnings.emplace_back("the part \"Control State\" is missing");
-        }
+        warn_of_missing(dump, seen_guest_, Section::guest, "Guest State");
+        warn_of_missing(dump, seen_host_, Section::host, "Host State");
+        warn_of_missing(dump, seen_control_, Section::control, "Control State");
         // dump_vmcs() prints an MSR list only if its count is not 0, between two headings.
         if (seen_guest_ && seen_host_) {
             set_count(Field32::entry_msr_load_count, guest_loads_);
@@ -473,21 +341,21 @@ private:
     }
 
     std::optional<std::string> value(std::uint32_t encoding, std::string_view text) {
-        const auto number = leading_hex(text);
+        const Hex hex = leading_hex(text);
         const std::string name = vtx::field_name(encoding);
-        if (!number || digits(text) < printed_digits(encoding)) {
+        if (!hex.good || hex.digits < printed_digits(encoding)) {
             return "the value of " + name + " is cut off or is not hexadecimal";
         }
         const unsigned bits = vtx::field_bits(vtx::field_width(encoding));
-        if (bits < 64 && (*number >> bits) != 0) {
+        if (bits < 64 && (hex.value >> bits) != 0) {
             return name + " has only " + std::to_string(bits) + " bits";
         }
         vtx::VmcsSnapshot &vmcs = reading_.dumps.back().vmcs;
         const auto before = vmcs.find(encoding);
-        if (before && *before != *number) {
+        if (before && *before != hex.value) {
             return name + " was printed before with another value";
         }
-        vmcs.set(encoding, *number);
+        vmcs.set(encoding, hex.value);
         return std::nullopt;
     }
 
@@ -544,6 +412,11 @@ Reading read_kvm_log(std::string_view text) {
     KvmReader reader{reading};
     Lines lines{text};
     while (const auto line = lines.next()) {
+        if (starts(trimmed(*line), "(XEN)") && is_kvm_line(*line)) {
+            return {
+                {},
+                InputError{lines.number(), "Xen printed this VMCS, and only KVM's format is read"}};
+        }
         if (const auto wrong = reader.line(*line, lines.number())) {
             reading.dumps.clear();
             reading.error = InputError{lines.number(), *wrong};

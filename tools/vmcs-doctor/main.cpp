@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iostream>
 #include <string>
+#include <unistd.h>
 
 namespace {
 
@@ -111,6 +112,9 @@ std::string read_file(const std::string &name, std::string &text) {
     std::FILE *const file = name == "-" ? stdin : std::fopen(name.c_str(), "rb");
     if (file == nullptr) {
         return name + ": " + std::strerror(errno);
+    }
+    if (isatty(fileno(file)) != 0) {
+        std::cerr << "vmcs-doctor: reading from the terminal; Ctrl-D ends the input\n";
     }
     char buffer[1 << 16];
     std::size_t size = 0;

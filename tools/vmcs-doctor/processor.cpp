@@ -95,7 +95,7 @@ Processor any_processor() {
     processor.source = "none was described, so only what every Intel 64 processor demands was "
                        "checked (52 address bits, all controls allowed)";
     cpu.vmx.basic = (std::uint64_t{4096} << 32) | (std::uint64_t{6} << 50) |
-                    (std::uint64_t{1} << 55) | (std::uint64_t{1} << 56);
+                    (std::uint64_t{1} << 55) | (std::uint64_t{1} << 56) | (std::uint64_t{1} << 58);
     // The default-1 bits that no processor has been seen to make optional.
     cpu.vmx.pin = Allowed{0x00000016, 0xffffffff};
     cpu.vmx.primary = Allowed{0x04006172, 0xffffffff};
@@ -114,9 +114,6 @@ Processor any_processor() {
     cpu.physical_address_width = 52;
     cpu.linear_address_width = 57;
     cpu.features = (1u << std::size(vtx::cpu_feature_names)) - 1;
-    // Rules that FRED relaxes are checked as if it were not there: no kernel uses it in a guest
-    // yet.
-    cpu.features &= ~(1u << static_cast<unsigned>(vtx::CpuFeature::flexible_returns));
     cpu.efer_bits = vtx::efer_bits_intel64;
     cpu.debugctl_bits = vtx::debugctl_bits_any | 4u | 0x8000u;
     cpu.perf_global_ctrl_bits = ~std::uint64_t{0};

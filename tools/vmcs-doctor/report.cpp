@@ -17,6 +17,13 @@ std::string hex(std::uint64_t value) {
     return text;
 }
 
+/// The id of a rule, as wide as the widest and a blank.
+std::string column(const Rule &rule) {
+    std::string text = rule.id;
+    text.resize(5, ' ');
+    return text;
+}
+
 /// An encoding as the SDM prints it: "681EH".
 std::string sdm_hex(std::uint32_t encoding) {
     char text[16];
@@ -26,16 +33,7 @@ std::string sdm_hex(std::uint32_t encoding) {
 
 /// Why a rule is undecided.
 std::string because(std::uint16_t reason) {
-    switch (reason) {
-    case Undecided::memory:
-        return "it looks into memory that is not in the dump";
-    case Undecided::processor:
-        return "the processor or its state is not described well enough";
-    case Undecided::msr:
-        return "whether a WRMSR would fault is not known for every MSR of the list";
-    default:
-        return std::string(vtx::field_name(std::uint32_t{reason} - 1)) + " is unknown";
-    }
+    return std::string(undecided_text(reason)) + (Undecided::is_field(reason) ? " is unknown" : "");
 }
 
 std::string where(const SdmReference &sdm) {
@@ -134,7 +132,7 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         const Finding &finding = verdict.findings[i];
         const Rule &rule = all_rules[finding.rule];
-        out << '\n' << rule.id << "  ";
+        out << '\n' << column(rule);
         if (finding.entry != 0) {
             out << "entry " << finding.entry << " of the VM-entry MSR-load list, MSR "
                 << hex(finding.value);
@@ -153,7 +151,7 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
         out << "\nUndecided:\n";
         for (std::size_t i = 0; i < rule_count; ++i) {
             if (verdict.undecided[i] != Undecided::no) {
-                out << "  " << all_rules[i].id << "  " << because(verdict.undecided[i]) << '\n';
+                out << "  " << column(all_rules[i]) << because(verdict.undecided[i]) << '\n';
             }
         }
     }
