@@ -190,9 +190,7 @@ inline constexpr Addition additions[] = {
 
 inline constexpr unsigned omission_count = sizeof(omissions) / sizeof(omissions[0]);
 inline constexpr unsigned addition_count = sizeof(additions) / sizeof(additions[0]);
-/// All kinds together: the one more is the exit qualification of I05.
-inline constexpr unsigned deviation_count = omission_count + addition_count + 1;
-/// The number of that one.
+/// The number of one more: Bochs demands what I05b leaves open, but with exit qualification 0.
 inline constexpr unsigned i05_qualification = omission_count + addition_count;
 
 /// True if a rule's id is `wanted`, or `wanted` and a letter.
@@ -205,7 +203,7 @@ constexpr bool is_rule(const char *id, const char *wanted) {
 }
 
 /// What the emulated processor should do, by what the doctor found and by the deviations.
-/// \param used one bit for each deviation that was needed: omissions, additions, I05
+/// \param used one bit for each deviation that was needed: omissions, additions
 /// \param kept one bit for each rule that is broken and applied, as Verdict::broken
 constexpr entry_checks::Prediction with_deviations(
     const DeviationContext &x, const entry_checks::Verdict &verdict, unsigned models,
@@ -231,31 +229,7 @@ constexpr entry_checks::Prediction with_deviations(
             continue;
         }
         kept[finding.rule / 64] |= std::uint64_t{1} << (finding.rule % 64);
-        switch (rule.failure) {
-        case FailureClass::controls:
-            ends.error_7 = true;
-            break;
-        case FailureClass::host_state:
-            ends.error_8 = true;
-            break;
-        case FailureClass::guest_state:
-            if (rule.qualification == Qualification::nmi_blocked) {
-                used |= std::uint64_t{1} << i05_qualification;
-                ends.qualifications |= 1u;
-            } else {
-                ends.qualifications =
-                    static_cast<std::uint8_t>(ends.qualifications | (1u << rule.qualification));
-            }
-            break;
-        case FailureClass::msr_loading:
-            if (ends.msr_entry == 0 || finding.entry < ends.msr_entry) {
-                ends.msr_entry = finding.entry;
-            }
-            break;
-        case FailureClass::undefined:
-            ends.undefined = true;
-            break;
-        }
+        ends.add(rule.failure, rule.qualification, finding.entry);
     }
     for (unsigned n = 0; n < addition_count; ++n) {
         if ((additions[n].models & models) != 0 && additions[n].applies(x)) {
@@ -263,28 +237,35 @@ constexpr entry_checks::Prediction with_deviations(
             ends.qualifications |= 1u;
         }
     }
-    if (ends.error_7 || ends.error_8) {
-        ends.qualifications = 0;
-        ends.msr_entry = 0;
-    } else if (ends.qualifications != 0) {
-        ends.msr_entry = 0;
-    }
-    ends.enters = !ends.error_7 && !ends.error_8 && ends.qualifications == 0 && ends.msr_entry == 0;
+    ends.settle();
     return ends;
 }
 
-/// True if Bochs 2.7 would end with a panic instead of an outcome.
+/// A breach with which Bochs 2.7 does not refuse the VM entry, but ends with a panic.
+struct Panic {
+    const char *rule; ///< Id of the rule that tells it beforehand.
+    const char *what; ///< In words.
+};
+
+inline constexpr Panic panics[] = {
+    {"N02b", "an event of type 7 on a model without the monitor trap flag"},
+    {"G06", "IA-32e mode in real mode: G06 is not applied, and EFER.LMA then meets CR0.PE = 0"},
+};
+
+inline constexpr unsigned panic_count = sizeof(panics) / sizeof(panics[0]);
+
+/// The panic in which this VM entry would end, by the doctor's word; panic_count if in none.
 /// \param here what with_deviations() foresees
-constexpr bool would_panic(const DeviationContext &x, const entry_checks::Prediction &here) {
-    // An event of type 7 on a model without the monitor trap flag.
-    if (x.event().is(entry_checks::Injection::other_event) &&
-        !x.cpu.vmx.supports(PrimaryControl::monitor_trap_flag)) {
-        return true;
+constexpr unsigned panic_of(
+    const DeviationContext &x, const entry_checks::Verdict &verdict,
+    const entry_checks::Prediction &here) {
+    using entry_checks::find_rule;
+    if (verdict.is_broken(find_rule("N02b"))) {
+        return 0;
     }
-    // IA-32e mode in real mode: G06 is not applied, and then EFER.LMA meets CR0.PE = 0.
     const bool state_is_loaded = here.enters || here.msr_entry != 0;
-    return state_is_loaded && x.ia32e_guest() &&
-           (x.vmcs.get(FieldNatural::guest_cr0) & Cr0::pe) == 0;
+    const bool real_mode = (x.vmcs.get(FieldNatural::guest_cr0) & Cr0::pe) == 0;
+    return state_is_loaded && real_mode && verdict.is_broken(find_rule("G06")) ? 1 : panic_count;
 }
 
 } // namespace vtx::testing

@@ -2,8 +2,10 @@
 // long-file: a whole program that runs without an operating system.
 // The differential test on bare metal: for each VMCS the doctor's verdict and what the processor
 // does, one line each on the printer port, which run.py reads.
+#include "bare_metal.hpp"
 #include "deviations.hpp"
 #include "mutations.hpp"
+#include "tables.hpp"
 
 #include "vmx/entry_checks/entry_checks.hpp"
 #include "vmx/instructions.hpp"
@@ -13,18 +15,6 @@
 using namespace vtx;
 using namespace vtx::testing;
 using namespace vtx::entry_checks;
-
-extern "C" {
-int enter();
-void entered();
-void guest_code();
-extern std::uint8_t gdt[], tss[], idt[];
-void differential();
-[[noreturn]] void unexpected_exception(unsigned vector, const std::uint64_t *frame);
-// What libgcc would have; the compiler calls it for copies of structures.
-void *memcpy(void *to, const void *from, std::size_t size);
-void *memset(void *to, int value, std::size_t size);
-}
 
 void *memcpy(void *to, const void *from, std::size_t size) {
     void *const start = to;
@@ -38,93 +28,10 @@ void *memset(void *to, int value, std::size_t size) {
     return start;
 }
 
-// The runner writes these four words into the image, behind the eight letters.
-struct Settings {
-    char magic[8];
-    std::uint32_t model;  // one bit of Model
-    std::uint32_t seed;   // of the random pairs
-    std::uint32_t pairs;  // how many, for each known-good VMCS
-    std::uint32_t stride; // of what is not essential, take every n-th; 1 is all of it
-};
 extern "C" const volatile Settings settings = {
     {'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 1};
 
 namespace {
-
-void out_byte(std::uint16_t port, std::uint8_t value) {
-    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-// The first printer port: data, then the strobe. Bochs appends the byte to a file.
-void print(char c) {
-    out_byte(0x378, static_cast<std::uint8_t>(c));
-    out_byte(0x37a, 0x0d);
-    out_byte(0x37a, 0x0c);
-}
-
-void print(const char *text) {
-    while (*text != 0) {
-        print(*text++);
-    }
-}
-
-void print_hex(std::uint64_t value) {
-    int shift = 60;
-    while (shift > 0 && (value >> shift) == 0) {
-        shift -= 4;
-    }
-    for (; shift >= 0; shift -= 4) {
-        print("0123456789abcdef"[(value >> shift) & 0xf]);
-    }
-}
-
-void print_value(const char *name, std::uint64_t value) {
-    print(name);
-    print(" = 0x");
-    print_hex(value);
-    print('\n');
-}
-
-[[noreturn]] void finish(const char *word) {
-    print(word);
-    print('\n');
-    for (const char *c = "Shutdown"; *c != 0; ++c) {
-        out_byte(0x8900, static_cast<std::uint8_t>(*c)); // Bochs ends
-    }
-    for (;;) {
-        asm volatile("hlt");
-    }
-}
-
-[[noreturn]] void give_up(const char *what, std::uint64_t value) {
-    print("FAILED ");
-    print(what);
-    print(' ');
-    print_hex(value);
-    print('\n');
-    finish("END");
-}
-
-constexpr std::uint64_t ram_end = std::uint64_t{32} << 20;
-
-// Pages, from 16 MByte on.
-std::uint64_t next_page = std::uint64_t{16} << 20;
-
-std::uint64_t new_page() {
-    const std::uint64_t page = next_page;
-    next_page += page_size;
-    return page;
-}
-
-volatile std::uint64_t *words_at(std::uint64_t address) {
-    return reinterpret_cast<volatile std::uint64_t *>(address);
-}
-
-/// Physical memory as the rules see it; what is not there reads as ones on this machine.
-bool read_memory(const void *, std::uint64_t address, std::uint64_t &value) {
-    value = address + 8 <= ram_end ? *words_at(address) : ~std::uint64_t{0};
-    return true;
-}
 
 ProcessorDescription cpu;
 EntrySituation situation;
@@ -133,7 +40,7 @@ VmcsSnapshot base, wanted, written;
 bool supported[field_count];
 Verdict verdict;
 std::uint32_t case_number;
-std::uint32_t skipped;
+std::uint32_t skipped[panic_count];
 Mutation mutations[24000];
 bool essential[24000];
 unsigned mutation_count;
@@ -142,12 +49,6 @@ std::uint64_t random_state;
 std::uint32_t random_below(std::uint32_t limit) {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<std::uint32_t>((random_state >> 33) % limit);
-}
-
-void check(Result result, const char *what) {
-    if (!result.ok()) {
-        give_up(what, result.error);
-    }
 }
 
 void make_pages() {
@@ -332,6 +233,79 @@ enum Agreement : char {
     disagrees = 'X', // nobody knows why
 };
 
+/// What is known of a rule so far: a value of a field that broke it, and whether another value of
+/// that field was seen to get past it where that one would have broken it.
+struct BothWays {
+    std::uint32_t field;
+    std::uint64_t bad_value;
+    bool broken, both;
+} both_ways[rule_count];
+
+bool changes(const Mutation &mutation, std::uint32_t encoding) {
+    for (unsigned i = 0; i < mutation.count; ++i) {
+        if (mutation.changes[i].encoding == encoding) {
+            return true;
+        }
+    }
+    // Of rules about memory, the field is the pointer to it.
+    return (mutation.loads_msr && encoding == field_encoding(Field64::entry_msr_load_address)) ||
+           (mutation.has_pdpte && encoding == field_encoding(FieldNatural::guest_cr3));
+}
+
+/// True if the rule would be broken by this value of the field, all else being as it is.
+bool would_break(std::size_t rule, std::uint32_t field, std::uint64_t value) {
+    static VmcsSnapshot other;
+    static Verdict found;
+    other = wanted;
+    other.set(field, value);
+    for (std::uint64_t &word : found.broken) {
+        word = 0;
+    }
+    found.count = 0;
+    Examination x{other, cpu, situation, found};
+    x.begin(rule, all_rules[rule].failure, all_rules[rule].qualification);
+    all_rules[rule].check(x);
+    return found.is_broken(rule);
+}
+
+/// Notes which rules this case shows from which side.
+void note_both_ways(const Mutation &first, const Mutation *second, const Outcome &seen) {
+    bool broken[rule_count]{};
+    for (std::uint32_t i = 0; i < verdict.count; ++i) {
+        const Finding &finding = verdict.findings[i];
+        if (finding.entry != around.msr_load_count) { // not the entry that ends every case
+            broken[finding.rule] = true;
+            BothWays &known = both_ways[finding.rule];
+            known = {finding.field, finding.value, true, known.both};
+        }
+    }
+    if (seen.kind != Outcome::exit34 || seen.number != around.msr_load_count) {
+        return; // it did not get past all rules
+    }
+    for (std::size_t rule = 0; rule < rule_count; ++rule) {
+        BothWays &known = both_ways[rule];
+        if (known.both || !known.broken || broken[rule] ||
+            !(changes(first, known.field) ||
+              (second != nullptr && changes(*second, known.field)))) {
+            continue;
+        }
+        const bool about_memory = all_rules[rule].failure == FailureClass::msr_loading ||
+                                  is_rule(all_rules[rule].id, "T01");
+        known.both = about_memory || would_break(rule, known.field, known.bad_value);
+    }
+}
+
+void print_both_ways() {
+    bool first = true;
+    for (std::size_t rule = 0; rule < rule_count; ++rule) {
+        if (both_ways[rule].both) {
+            print(first ? "" : ",");
+            print(all_rules[rule].id);
+            first = false;
+        }
+    }
+}
+
 void run_case(unsigned base_index, const Mutation &first, const Mutation *second) {
     wanted = base;
     apply(first, wanted);
@@ -356,8 +330,9 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
     std::uint64_t used = 0;
     std::uint64_t kept[rule_limit / 64];
     const Prediction here = with_deviations(context, verdict, settings.model, used, kept);
-    if (would_panic(context, here)) {
-        ++skipped;
+    const unsigned panic = panic_of(context, verdict, here);
+    if (panic != panic_count) {
+        ++skipped[panic];
         return;
     }
     if (here.enters) {
@@ -378,7 +353,9 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
         verdict.undecided[nmi_behind_sti] != Undecided::no &&
         fits(Prediction{.qualifications = 1}, seen)) {
         verdict_holds = undecided;
+        used |= std::uint64_t{1} << i05_qualification;
     }
+    note_both_ways(first, second, seen);
     print("C ");
     print_hex(case_number);
     print(' ');
@@ -479,67 +456,6 @@ void run_kind(unsigned index, GuestKind kind, bool ept) {
     }
 }
 
-void print_processor() {
-    const VmxCapabilities &vmx = cpu.vmx;
-    const auto both = [](Allowed allowed) {
-        return (std::uint64_t{allowed.may_be_1} << 32) | allowed.must_be_1;
-    };
-    print_value("P IA32_VMX_BASIC", vmx.basic);
-    print_value("P IA32_VMX_TRUE_PINBASED_CTLS", both(vmx.pin));
-    print_value("P IA32_VMX_TRUE_PROCBASED_CTLS", both(vmx.primary));
-    print_value("P IA32_VMX_PROCBASED_CTLS2", both(vmx.secondary));
-    print_value("P IA32_VMX_TRUE_EXIT_CTLS", both(vmx.exit));
-    print_value("P IA32_VMX_TRUE_ENTRY_CTLS", both(vmx.entry));
-    print_value("P IA32_VMX_MISC", vmx.misc);
-    print_value("P IA32_VMX_CR0_FIXED0", vmx.cr0_fixed0);
-    print_value("P IA32_VMX_CR0_FIXED1", vmx.cr0_fixed1);
-    print_value("P IA32_VMX_CR4_FIXED0", vmx.cr4_fixed0);
-    print_value("P IA32_VMX_CR4_FIXED1", vmx.cr4_fixed1);
-    print_value("P IA32_VMX_EPT_VPID_CAP", vmx.ept_vpid);
-    print_value("P IA32_VMX_VMFUNC", vmx.vm_functions);
-    print_value("P MAXPHYADDR", cpu.physical_address_width);
-    print_value("P LINEAR_ADDRESS_WIDTH", cpu.linear_address_width);
-    print_value("P IA32_EFER_BITS", cpu.efer_bits);
-    print_value("P IA32_DEBUGCTL_BITS", cpu.debugctl_bits);
-    print_value("P IA32_PERF_GLOBAL_CTRL_BITS", cpu.perf_global_ctrl_bits);
-    print("P CPU_FEATURES =");
-    for (unsigned i = 0; i < sizeof(cpu_feature_names) / sizeof(cpu_feature_names[0]); ++i) {
-        if (((cpu.features >> i) & 1u) != 0) {
-            print(' ');
-            print(cpu_feature_names[i]);
-        }
-    }
-    print('\n');
-}
-
-void print_tables() {
-    for (const Rule &rule : all_rules) {
-        print("R ");
-        print(rule.id);
-        print('\t');
-        print(failure_name(rule.failure));
-        print('\t');
-        print(rule.must);
-        print('\n');
-    }
-    const auto deviation = [](const char *kind, const char *rule, bool here, const char *what) {
-        print("D ");
-        print(kind);
-        print('\t');
-        print(rule);
-        print(here ? "\t1\t" : "\t0\t");
-        print(what);
-        print('\n');
-    };
-    for (const Omission &one : omissions) {
-        deviation("omits", one.rule, (one.models & settings.model) != 0, one.what);
-    }
-    for (const Addition &one : additions) {
-        deviation("adds", one.rule, (one.models & settings.model) != 0, one.what);
-    }
-    deviation("qualifies", "I05", true, "the exit qualification stays 0 where the SDM has 3");
-}
-
 } // namespace
 
 void unexpected_exception(unsigned vector, const std::uint64_t *frame) {
@@ -571,8 +487,8 @@ void differential() {
     situation.current_vmcs = around.current_vmcs;
     situation.memory = {read_memory, nullptr};
     random_state = settings.seed;
-    print_processor();
-    print_tables();
+    print_processor(cpu);
+    print_tables(settings.model);
     activate_vmcs();
     probe_fields();
     for (std::size_t slot = 0; slot < field_count; ++slot) {
@@ -590,10 +506,17 @@ void differential() {
             ++index;
         }
     }
-    print("N ");
-    print_hex(case_number);
-    print(' ');
-    print_hex(skipped);
-    print('\n');
+    for (unsigned i = 0; i < panic_count; ++i) {
+        print("K ");
+        print(panics[i].rule);
+        print('\t');
+        print_hex(skipped[i]);
+        print('\t');
+        print(panics[i].what);
+        print('\n');
+    }
+    print("H ");
+    print_both_ways();
+    print_value("\nN", case_number);
     finish("END");
 }

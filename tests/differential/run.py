@@ -17,6 +17,7 @@ import re
 import select
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -106,12 +107,13 @@ class Report:
     model: str
     seconds: float = 0.0
     cases: int = 0
-    skipped: int = 0
+    panics: Counter[tuple[str, str]] = field(default_factory=Counter)  # rule, what -> cases
     kinds: Counter[str] = field(default_factory=Counter)     # agreement -> cases
     outcomes: Counter[str] = field(default_factory=Counter)  # what the processor did
     found: set[str] = field(default_factory=set)             # rules that the doctor saw broken
     broken: set[str] = field(default_factory=set)            # ... and the processor applied
-    alone: set[str] = field(default_factory=set)             # rules that alone decided a case
+    proved: set[str] = field(default_factory=set)            # ... alone, or named in Bochs's log
+    kept: set[str] = field(default_factory=set)              # ... and got past with another value
     deviations: Counter[int] = field(default_factory=Counter)
     logged: int = 0                                          # cases whose log line was compared
     problems: list[str] = field(default_factory=list)
@@ -174,6 +176,7 @@ def judge_log(report: Report, number: int, seen: str, kept: set[str], lines: lis
     base = {re.sub(r"[a-z]$", "", rule) for rule in kept}
     if rules:
         report.logged += 1
+        report.proved |= {rule for rule in kept if {re.sub(r"[a-z]$", "", rule)} == rules & base}
         if not rules & base:
             report.problems.append(f"case {number:x}: Bochs logged {texts[0]!r}, the doctor has "
                                    f"{','.join(sorted(kept)) or 'nothing'}")
@@ -194,9 +197,13 @@ def read_output(report: Report, folder: Path) -> None:
                 report.rules.append(rest.split("\t"))
             elif kind == "D":
                 report.table.append(rest.split("\t"))
+            elif kind == "K":
+                rule, count, what = rest.split("\t")
+                report.panics[rule, what] = int(count, 16)
+            elif kind == "H":
+                report.kept = set(rest.split(","))
             elif kind == "N":
-                cases, skipped = (int(word, 16) for word in rest.split())
-                report.skipped = skipped
+                cases = int(rest.removeprefix("= 0x"), 16)
                 if cases != report.cases:
                     report.problems.append(f"{report.cases} of {cases} cases were reported")
             elif kind == "FAILED":
@@ -226,7 +233,7 @@ def read_case(report: Report, line: str, log: dict[int, list[str]]) -> None:
                                f"(broken {broken}; applied {kept_text}) {match.group(9)}; log: "
                                f"{' / '.join(log.get(number, []))[:300]}")
         return
-    if agreement == "!":
+    if agreement in "!~":
         used = int(match.group(8), 16)
         for bit in range(used.bit_length()):
             if (used >> bit) & 1:
@@ -235,7 +242,7 @@ def read_case(report: Report, line: str, log: dict[int, list[str]]) -> None:
     report.found |= set(broken.split(","))
     report.broken |= kept
     if len(kept - poison) == 1 and agreement == "=":
-        report.alone |= kept - poison
+        report.proved |= kept - poison
     if agreement in "=!":
         judge_log(report, number, seen, kept | additions_of(report, match.group(8)),
                   log.get(number, []))
@@ -269,22 +276,27 @@ def run_model(model: str, image: bytes, work: Path, pairs: int, stride: int,
 def summary(reports: list[Report], seconds: float) -> dict:
     """The facts, for the book and for the closing note."""
     rules = reports[0].rules if reports else []
-    alone = set().union(*(report.alone for report in reports)) if reports else set()
+    proved = set().union(*(report.proved for report in reports)) if reports else set()
+    kept = set().union(*(report.kept for report in reports)) if reports else set()
+    proved &= {row[0] for row in rules}
     broken = set().union(*(report.broken for report in reports)) if reports else set()
     found = set().union(*(report.found for report in reports)) if reports else set()
     table = reports[0].table if reports else []
     return {
         "rules": len(rules),
-        "rules_exercised": len(broken),
-        "rules_exercised_alone": len(alone),
+        "rules_exercised_both_ways": len(proved & kept),
+        "rules_exercised_one_way": sorted(proved - kept),
         "rules_that_only_deviate": sorted(found - broken - {"-"}),
-        "rules_only_unit_tested": sorted({row[0] for row in rules} - broken - found),
+        "rules_never_told_apart": sorted(broken - proved),
+        "rules_only_unit_tested": sorted({row[0] for row in rules} - found - proved),
         "cases": sum(report.cases for report in reports),
         "agree": sum(report.kinds["="] for report in reports),
         "deviate": sum(report.kinds["!"] for report in reports),
         "undecided": sum(report.kinds["~"] for report in reports),
         "unexplained": sum(report.kinds["X"] for report in reports),
-        "skipped_because_bochs_panics": sum(report.skipped for report in reports),
+        "skipped_because_bochs_panics": sum(report.panics.total() for report in reports),
+        "panics": [{"rule": rule, "what": what, "cases": count} for (rule, what), count in
+                   sum((report.panics for report in reports), Counter()).items()],
         "log_lines_compared": sum(report.logged for report in reports),
         "seed": SEED,
         "seconds": round(seconds, 1),
@@ -292,7 +304,7 @@ def summary(reports: list[Report], seconds: float) -> dict:
             "cases": report.cases, "seconds": round(report.seconds, 1),
             "agree": report.kinds["="], "deviate": report.kinds["!"],
             "undecided": report.kinds["~"], "unexplained": report.kinds["X"],
-            "skipped": report.skipped, "log_lines_compared": report.logged,
+            "skipped": report.panics.total(), "log_lines_compared": report.logged,
             "outcomes": dict(sorted(report.outcomes.items())),
         } for report in reports},
         "deviations": [{
@@ -313,12 +325,19 @@ def human_table(facts: dict) -> str:
         rows.append(f"{model:<12}{one['cases']:>8}{one['agree']:>8}{one['deviate']:>9}"
                     f"{one['undecided']:>11}{one['unexplained']:>13}{one['skipped']:>9}"
                     f"{one['log_lines_compared']:>11}{one['seconds']:>9}")
-    rows += ["", f"{facts['rules']} rules; broken in some case: {facts['rules_exercised']}, "
-             f"and by themselves: {facts['rules_exercised_alone']}",
-             "Broken, but Bochs does not apply them: "
-             f"{', '.join(facts['rules_that_only_deviate'])}",
-             f"Only unit-tested: {', '.join(facts['rules_only_unit_tested'])}", "",
-             "Deviations of Bochs 2.7, and in how many cases each was needed:"]
+    rows += ["", f"{facts['rules']} rules, of which {facts['rules_exercised_both_ways']} were "
+             "exercised both ways: the processor refused a value", "because of this rule alone, or "
+             "its log named it, and let another value of the same field pass."]
+    for title, key in (("Exercised one way", "rules_exercised_one_way"),
+                       ("Broken, but only together with others", "rules_never_told_apart"),
+                       ("Broken, but Bochs does not apply them", "rules_that_only_deviate"),
+                       ("Only unit-tested", "rules_only_unit_tested")):
+        rows += textwrap.wrap(f"{title} ({len(facts[key])}): {', '.join(facts[key]) or 'none'}",
+                              96, subsequent_indent="  ")
+    rows += ["", "Cases in which Bochs 2.7 would end with a panic, foretold by the doctor and "
+             "skipped:"]
+    rows += [f"  {one['rule']:<5}{one['cases']:>5}  {one['what']}" for one in facts["panics"]]
+    rows += ["", "Deviations of Bochs 2.7, and in how many cases each was needed:"]
     for one in facts["deviations"]:
         counts = ", ".join(f"{model} {count}" for model, count in one["cases"].items())
         rows.append(f"  {one['rule']:<5}{one['kind']:<10}{one['what']}\n{'':>17}{counts}")
@@ -363,8 +382,11 @@ def main() -> int:
     if options.stride <= STRIDE and set(models) == set(MODELS):
         if facts["cases"] < LEAST_CASES:
             facts["problems"].append(f"only {facts['cases']} cases, of at least {LEAST_CASES}")
-        if facts["rules_exercised"] < LEAST_RULES:
-            facts["problems"].append(f"only {facts['rules_exercised']} rules were exercised")
+        if facts["rules_exercised_both_ways"] < LEAST_RULES:
+            facts["problems"].append(f"only {facts['rules_exercised_both_ways']} rules were "
+                                     "exercised both ways")
+        facts["problems"] += [f"the panic of {one['rule']} ({one['what']}) was never foretold"
+                              for one in facts["panics"] if one["cases"] == 0]
     table = human_table(facts)
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "doctor.json").write_text(json.dumps(facts, indent=1) + "\n",

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the smaller differential test, a kernel module, on Linux in the emulated machine."""
+"""Runs the smaller differential test, a kernel module, on each Linux in the emulated machine."""
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
 import re
 import shutil
@@ -23,6 +24,8 @@ from run import MODELS  # noqa: E402
 #: What the module needs beside itself, relative to the tree.
 FOLDERS = ("common", "step04-launch", "tests/differential")
 LEAST_CASES = 2000
+COUNTS = re.compile(r"(\d+) VMCSs: (\d+) agree, (\d+) deviate as listed, (\d+) undecided, "
+                    r"(\d+) skipped, (\d+) unexplained")
 
 SCRIPT = """\
 stty -F /dev/ttyS1 115200 raw -echo
@@ -53,26 +56,17 @@ def compile_module(kernel: str) -> Path:
     return stripped
 
 
-def main() -> int:
-    """Returns 0 if there was no unexplained disagreement."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kernel", default="6.1", choices=kernels.BOOTABLE)
-    parser.add_argument("--cpu", default="haswell", choices=MODELS)
-    parser.add_argument("--stride", type=int, default=30)
-    parser.add_argument("--results", type=Path, default=ROOT / "build/results")
-    options = parser.parse_args()
-    module = compile_module(options.kernel)
-    boot = bochs.Boot(bochs.boot_folder("differential"),
-                      bochs.Machine(kernel=options.kernel, cpu=options.cpu), {
+def run(kernel: str, cpu: str, stride: int) -> tuple[dict, str, str]:
+    """One boot. Returns the facts, what is wrong or nothing, and the module's log."""
+    module = compile_module(kernel)
+    boot = bochs.Boot(bochs.boot_folder(f"differential-{kernel}"),
+                      bochs.Machine(kernel=kernel, cpu=cpu), {
                           "lab/modules/vtx_differential.ko": module,
-                          "lab/scenario": SCRIPT.format(bit=MODELS[options.cpu],
-                                                        stride=options.stride)})
+                          "lab/scenario": SCRIPT.format(bit=MODELS[cpu], stride=stride)})
     lines: list[str] = []
     outcome = boot.run(600, on_result=lines.append)
     text = "\n".join(lines)
-    print(text)
-    found = re.search(r"(\d+) VMCSs: (\d+) agree, (\d+) deviate as listed, (\d+) undecided, "
-                      r"(\d+) skipped, (\d+) unexplained", text)
+    found = COUNTS.search(text)
     problem = ""
     if not outcome.good or outcome.trouble:
         problem = boot.explain(outcome)
@@ -81,20 +75,38 @@ def main() -> int:
     elif int(found[6]) != 0 or int(found[1]) < LEAST_CASES:
         problem = found[0]
     names = ("cases", "agree", "deviate", "undecided", "skipped", "unexplained")
-    facts = {"kernel": options.kernel, "cpu": options.cpu, "seconds": round(outcome.seconds, 1),
-             **(dict(zip(names, map(int, found.groups()))) if found else {})}
+    return {"kernel": kernel, "cpu": cpu, "seconds": round(outcome.seconds, 1),
+            **(dict(zip(names, map(int, found.groups()))) if found else {})}, problem, text
+
+
+def main() -> int:
+    """Returns 0 if there was no unexplained disagreement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kernels", default=",".join(kernels.BOOTABLE))
+    parser.add_argument("--cpu", default="haswell", choices=MODELS)
+    parser.add_argument("--stride", type=int, default=30)
+    parser.add_argument("--results", type=Path, default=ROOT / "build/results")
+    options = parser.parse_args()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda kernel: run(kernel, options.cpu, options.stride),
+                             options.kernels.split(",")))
     (options.results / "junit").mkdir(parents=True, exist_ok=True)
-    (options.results / "doctor-module.json").write_text(json.dumps(facts, indent=1) + "\n",
-                                                        encoding="utf-8")
-    message = quoteattr((problem + "\n" + text)[-3000:])
-    failure = f"<failure message={message}/>" if problem else ""
+    (options.results / "doctor-module.json").write_text(
+        json.dumps([facts for facts, _, _ in runs], indent=1) + "\n", encoding="utf-8")
+    cases = []
+    for facts, problem, text in runs:
+        print(text)
+        message = quoteattr((problem + "\n" + text)[-3000:])
+        failure = f"<failure message={message}/>" if problem else ""
+        cases.append(f'<testcase classname="differential" name="module-{facts["kernel"]}" '
+                     f'time="{facts["seconds"]}">{failure}</testcase>')
+        if problem:
+            print(f"{facts['kernel']}: {problem}", file=sys.stderr)
+    wrong = sum(1 for _, problem, _ in runs if problem)
     (options.results / "junit/differential-module.xml").write_text(
-        f'<testsuite name="differential-module" tests="1" failures="{int(bool(problem))}">'
-        f'<testcase classname="differential" name="module" time="{outcome.seconds:.1f}">{failure}'
-        "</testcase></testsuite>\n", encoding="utf-8")
-    if problem:
-        print(problem, file=sys.stderr)
-    return 1 if problem else 0
+        f'<testsuite name="differential-module" tests="{len(runs)}" failures="{wrong}">'
+        + "".join(cases) + "</testsuite>\n", encoding="utf-8")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

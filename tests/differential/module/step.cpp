@@ -202,7 +202,7 @@ void add(Test &test, const Mutation &mutation) {
     std::uint64_t used = 0;
     std::uint64_t kept[rule_limit / 64];
     const Prediction here = with_deviations(context, test.verdict, test.model, used, kept);
-    if (would_panic(context, here) || here.enters) {
+    if (panic_of(context, test.verdict, here) != panic_count || here.enters) {
         test.skipped++;
         return;
     }
