@@ -2,7 +2,6 @@
 /// \file
 /// Step 03: a VMCS, made current, filled, read back, and cleared.
 #include <cstdint>
-#include <optional>
 
 #include "guest_state.hpp"
 #include "host_state.hpp"
@@ -68,12 +67,7 @@ Failure fill_vmcs(Step &step) {
     if (const Result result = vmptrst(step.current); !result.ok())
         return Failure::instruction(result);
     step.provoked.provoke(step.vmxon_region, step.odd_region);
-    step.snapshot.fill([](std::uint32_t encoding) -> std::optional<std::uint64_t> {
-        std::uint64_t value = 0;
-        if (!vmread(encoding, value).ok())
-            return std::nullopt;
-        return value;
-    });
+    vmcs.read_all(step.snapshot);
     return vmcs.failure();
 }
 // [fill]

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "page.hpp"
 #include "vmx/capabilities.hpp"
 #include "vmx/failure.hpp"
 #include "vmx/fields.hpp"
 #include "vmx/instructions.hpp"
+#include "vmx/snapshot.hpp"
 
 namespace vtx {
 
@@ -87,6 +89,16 @@ public:
         if (held != value)
             fail(Failure::readback(field_encoding(field), value, held));
         fields_set_++;
+    }
+
+    /// Reads every field that this processor has.
+    void read_all(VmcsSnapshot &snapshot) const {
+        snapshot.fill([](std::uint32_t encoding) -> std::optional<std::uint64_t> {
+            std::uint64_t value = 0;
+            if (!vmread(encoding, value).ok())
+                return std::nullopt;
+            return value;
+        });
     }
 
     /// Remembers a failure that the caller met, unless there was one before.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The doctor: which of some 150 rules does a VMCS break? The processor says only that there is
+/// The doctor: which of some 180 rules does a VMCS break? The processor says only that there is
 /// one.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "vmcs.hpp"
 #include "vmx/capabilities.hpp"
@@ -21,20 +20,13 @@ namespace vtx {
 /// printing is allowed. Four kilobytes: not for a kernel stack.
 class Doctor {
 public:
-    // [look]
     /// Reads every field of the current VMCS. In the scope, before a VM entry or after one that
     /// failed: a failed entry changes no field that the rules ask for.
-    void look(CurrentVmcs &vmcs) {
+    void look(const CurrentVmcs &vmcs) {
         current_ = vmcs.physical();
-        snapshot_.fill([](std::uint32_t encoding) -> std::optional<std::uint64_t> {
-            std::uint64_t value = 0;
-            if (!vmread(encoding, value).ok())
-                return std::nullopt;
-            return value;
-        });
+        vmcs.read_all(snapshot_);
         has_looked_ = true;
     }
-    // [look]
 
     /// True if look() was called.
     bool has_looked() const { return has_looked_; }
