@@ -126,7 +126,7 @@ attempt() {
   [ "$1" = -u ] && { word=insmod-unprivileged; shift; }
   step=$1; cr4=$(cr4); free=$(pages); number=$((number + 1))
   echo "@@TRY $CASE.$$.$number" >/dev/kmsg
-  probe $word $M/$step.ko $2; status=$?
+  probe $word $M/$step.ko "$2"; status=$?
   after=$(cr4)
   listed=$(grep -c "^$step " /proc/modules)
   if [ $status = 0 ]; then sleep 0.1; rmmod $step || echo "rmmod $step failed"; fi

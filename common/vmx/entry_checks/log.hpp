@@ -6,6 +6,8 @@
 #include "kernel.h"
 #include "vmx/entry_checks/entry_checks.hpp"
 
+#include <bit>
+
 namespace vtx::entry_checks {
 
 /// One line at error level for each finding: the rule, the field with its encoding and value, what
@@ -28,8 +30,8 @@ inline void log_finding(const Finding &finding) {
         static_cast<ull>(finding.bits), sdm.title, space, sdm.number);
 }
 
-/// Tells all findings, and the outcome. If nothing is broken it says so, and how many rules could
-/// not be decided.
+/// Tells all findings, and the outcome. If nothing is broken it says so, and which rules could not
+/// be decided, and why.
 inline void log_verdict(const Verdict &verdict) {
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         log_finding(verdict.findings[i]);
@@ -37,17 +39,32 @@ inline void log_verdict(const Verdict &verdict) {
     if (verdict.dropped != 0) {
         vtx_log_error("... and %u more findings", verdict.dropped);
     }
+    const Prediction &ends = verdict.prediction;
+    const unsigned set = ends.qualifications;
+    if (ends.msr_entry != 0 || (set != 0 && (set & (set - 1)) == 0)) {
+        const auto qualification =
+            ends.msr_entry != 0 ? ends.msr_entry : static_cast<unsigned>(std::countr_zero(set));
+        vtx_log_error(
+            "doctor: a VM entry gives %s; qualification %u", outcome_text(ends), qualification);
+        return;
+    }
+    if (!verdict.sound()) {
+        vtx_log_error("doctor: a VM entry gives %s", outcome_text(ends));
+        return;
+    }
     unsigned undecided = 0;
     for (std::size_t i = 0; i < rule_count; ++i) {
-        undecided += verdict.undecided[i] != Undecided::no ? 1 : 0;
+        const std::uint16_t reason = verdict.undecided[i];
+        if (reason != Undecided::no) {
+            undecided++;
+            vtx_log(
+                "doctor: %s is undecided: %s%s", all_rules[i].id, undecided_text(reason),
+                Undecided::is_field(reason) ? " is unknown" : "");
+        }
     }
-    if (verdict.sound()) {
-        vtx_log(
-            "doctor: none of %u rules of VM entry is broken, %u could not be decided",
-            static_cast<unsigned>(rule_count), undecided);
-    } else {
-        vtx_log_error("doctor: a VM entry gives %s", outcome_text(verdict.prediction));
-    }
+    vtx_log(
+        "doctor: none of %u rules of VM entry is broken, %u could not be decided",
+        static_cast<unsigned>(rule_count), undecided);
 }
 
 } // namespace vtx::entry_checks
