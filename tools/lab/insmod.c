@@ -25,6 +25,12 @@ int main(int count, char **words)
 	char parameters[1024] = "";
 	int file, i;
 
+	/*
+	 * A 64-bit program may have a selector in DS and ES, and few do. Here the user data segment
+	 * is in both, so that a module shows what it makes of that in each boot.
+	 */
+	asm volatile("movl %0, %%ds; movl %0, %%es" : : "r"(0x2b));
+
 	if (count < 2) {
 		printf("usage: insmod FILE [NAME=VALUE ...]\n");
 		return EINVAL;
