@@ -34,7 +34,9 @@ public:
         __builtin_memcpy(page_.bytes(), &revision, sizeof revision);
     }
 
+    // [exercise 03-3]
     PhysicalAddress physical() const { return page_.physical(); }
+    // [exercise 03-3]
 
 private:
     Page page_;

@@ -68,6 +68,7 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
         take(
             controls.secondary,
             vmx.adjust<SecondaryControl>({}, {SecondaryControl::wbinvd_exiting})) &&
+        // [exercise 03-2]
         take(
             controls.exit,
             vmx.adjust<ExitControl>(
@@ -78,6 +79,7 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
             controls.entry, vmx.adjust<EntryControl>(
                                 {EntryControl::load_debug_controls, EntryControl::ia32e_mode_guest},
                                 {EntryControl::load_efer}));
+    // [exercise 03-2]
     // [controls]
     if (!ok)
         return -VTX_EOPNOTSUPP;

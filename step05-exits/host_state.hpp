@@ -59,6 +59,7 @@ struct HostState {
         vmcs.set(FieldNatural::host_cr3, read_cr3());
         vmcs.set(FieldNatural::host_cr4, read_cr4());
 
+        // [exercise 03-4]
         // Privilege bits in these selectors are not allowed. ES, DS, FS and GS may hold a user
         // program's selectors, which have them: the VM exit makes them null instead.
         vmcs.set(Field16::host_cs_selector, cs.value);
@@ -68,6 +69,7 @@ struct HostState {
         vmcs.set(Field16::host_fs_selector, std::uint16_t{0});
         vmcs.set(Field16::host_gs_selector, std::uint16_t{0});
         vmcs.set(Field16::host_tr_selector, tr.value);
+        // [exercise 03-4]
 
         vmcs.set(FieldNatural::host_fs_base, fs_base);
         vmcs.set(FieldNatural::host_gs_base, gs_base);

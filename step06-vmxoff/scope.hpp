@@ -96,7 +96,9 @@ struct Scope {
 /// (Inlined, for objtool refuses the long names that templates over lambdas have.)
 template <typename Work>
 [[gnu::always_inline]] inline Failure in_scope(const Machine &machine, Work work) {
+    // [exercise 04-4]
     const InterruptsOff interrupts_off;
+    // [exercise 04-4]
     PendingNmi nmi;
     const HostState host = HostState::capture();
     const HostRepair repair(host);
