@@ -77,9 +77,9 @@ Failure launch(Launch &step, FirstExit &first) {
         write_guest_state(
             vmcs, step.machine.vmx, step.machine.controls,
             {step.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
-        // [exercise 04-1 04-2 04-3]
+        // [exercise 04-1 04-2 04-3 04-5]
         make_mistake(vmcs, spoil, step.msr_list);
-        // [exercise 04-1 04-2 04-3]
+        // [exercise 04-1 04-2 04-3 04-5]
         if (vmcs.failure())
             return;
         if (check && !step.doctor.has_looked()) {
