@@ -163,7 +163,7 @@ def test_prediction_is_judged(exercise: Exercise, guest: Guest, case: Case) -> N
     for rule in right.rules:
         assert not failing(exercise, case, replace(right, rules=(rule,)))
     assert len(failing(exercise, case, replace(right, rules=("X99",)))) == 1
-    assert len(failing(exercise, case, replace(right, outcome="error 26"))) == 1
+    assert len(failing(exercise, case, grading.Answer(right.rules[:1], "error 26"))) == 1
 
 
 @booted("step", *exercises.KINDS)
