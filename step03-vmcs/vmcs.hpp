@@ -47,6 +47,9 @@ private:
 /// Made inside VMX operation and destroyed before it ends. VMCLEAR comes first, for the launch
 /// state of a fresh page is undefined, and last, for only then has the processor written back
 /// what it holds and may the page be freed or used on another processor.
+///
+/// A failed access is the end of it: VMCLEAR follows at once, so that no guest can be entered with
+/// half of a state, and nobody need ask before each entry.
 /// \sdm{software-use-of-virtual-machine-control-structures}
 class CurrentVmcs {
 public:
@@ -71,8 +74,10 @@ public:
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
     template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
         std::uint64_t value = 0;
-        if (!vmread_succeeds(field_encoding(field), value)) [[unlikely]]
-            value = note_read(field_encoding(field));
+        if (!vmread_succeeds(field_encoding(field), value)) [[unlikely]] {
+            note_read(field_encoding(field));
+            value = 0;
+        }
         return static_cast<field_value_t<F>>(value);
     }
 
@@ -81,7 +86,7 @@ public:
     template <VmcsField F, FitsField<F> Value>
     [[gnu::always_inline]] void write(F field, Value value) {
         if (!vmwrite_succeeds(field_encoding(field), value)) [[unlikely]]
-            note(vmwrite(field_encoding(field), value), field_encoding(field));
+            note_write(field_encoding(field), value);
     }
 
     /// Writes a field and reads it back: for setting up, where a slip should show at its line.
@@ -116,18 +121,24 @@ public:
     unsigned fields_set() const { return fields_set_; }
 
 private:
-    /// Keeps the first failure. Far from the path of a VM exit, which never comes here.
-    [[gnu::cold, gnu::noinline]] bool note(const Result &result, std::uint32_t field = 0) {
+    /// Keeps the first failure.
+    [[gnu::noinline]] bool note(const Result &result, std::uint32_t field = 0) {
         if (!result.ok())
             fail(Failure::instruction(result, field));
         return result.ok();
     }
 
-    /// A VMREAD that failed: asks once more how. The value is 0 then.
-    [[gnu::cold, gnu::noinline]] std::uint64_t note_read(std::uint32_t field) {
+    /// A VMREAD that failed: asks once more how, and gives the VMCS up.
+    [[gnu::cold, gnu::noinline]] void note_read(std::uint32_t field) {
         std::uint64_t value = 0;
         note(vmread(field, value), field);
-        return value;
+        note(vmclear(region_));
+    }
+
+    /// A VMWRITE that failed, likewise.
+    [[gnu::cold, gnu::noinline]] void note_write(std::uint32_t field, std::uint64_t value) {
+        note(vmwrite(field, value), field);
+        note(vmclear(region_));
     }
 
     PhysicalAddress region_;

@@ -51,7 +51,7 @@ struct HostState {
         return host;
     }
 
-    /// Writes the host-state area, but for RSP and RIP, which belong to who enters the guest.
+    /// Writes the host-state area, but for RSP and RIP, which belong to the code that enters.
     /// In VMX operation: the CR4 that a VM exit loads must have VMXE set.
     /// \sdm{host-state-area} \sdm{checks-on-host-segment-and-descriptor-table-registers}
     void write_to(CurrentVmcs &vmcs, const VmcsControls &controls) const {

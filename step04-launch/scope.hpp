@@ -9,6 +9,7 @@
 #include "host_state.hpp"
 #include "interrupts.hpp"
 #include "kernel.h"
+#include "vm_entry.hpp"
 #include "vmcs.hpp"
 #include "vmcs_controls.hpp"
 #include "vmx/capabilities.hpp"
@@ -108,6 +109,7 @@ template <typename Work>
 
     CurrentVmcs vmcs(machine.region);
     host.write_to(vmcs, machine.controls);
+    vmcs.set(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
     if (machine.controls.has_timer())
         vmcs.write(Field32::preemption_timer_value, one_millisecond(machine.vmx));
     if (!vmcs.failure())

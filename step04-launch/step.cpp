@@ -88,7 +88,8 @@ Failure launch(Launch &step, FirstExit &first) {
         }
 
         step.registers = {};
-        if (!enter_guest(vmcs, step.registers, false, first.reason)) {
+        GuestRegisters *registers = &step.registers;
+        if (!enter_guest(vmcs, registers, false, first.reason)) {
             step.doctor.look(vmcs);
             return;
         }

@@ -30,21 +30,54 @@ inline void write_vmcs(CurrentVmcs &vmcs, const Machine &machine, const Guest &g
         {guest.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
 }
 
-/// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. To set it
-/// is harmless: external interrupts leave the guest, whatever its IF says. The guest may see IF
-/// as 1 where it had cleared it, and nothing will ever come of it.
+/// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. Where no
+/// timer bounds the scope, a guest could so keep the processor for itself. To set IF is harmless:
+/// external interrupts leave the guest, whatever its IF says. The guest may see IF as 1 where it
+/// had cleared it, and nothing will ever come of it.
 [[gnu::always_inline]] inline void keep_interruptible(CurrentVmcs &vmcs) {
     const std::uint64_t rflags = vmcs.read(FieldNatural::guest_rflags);
     if ((rflags & Rflags::if_) == 0)
         vmcs.write(FieldNatural::guest_rflags, rflags | Rflags::if_);
 }
 
+/// The VMX-preemption timer counts while the guest runs, not while we do. So where it bounds the
+/// scope, the scope also ends after this many VM exits: a millisecond or two.
+inline constexpr unsigned exits_a_scope = 1000;
+
 // [loop]
-/// One scope of a guest: enters it again and again, until it has ended or the host is wanted.
-/// `record(vmcs, reason)` is called at each exit. What makes the scope impossible ends the guest.
-template <typename Record>
+/// From VM exit to VM exit, until the guest has ended or the host is wanted. Returns what shall
+/// happen then. `recorder.record(vmcs, reason)` is called at each exit. If an access to the VMCS or
+/// an entry failed, vmcs.failure() says how.
+///
+/// A function of its own, and one for each kind of processor: its few instructions are what each
+/// VM exit costs.
+template <bool has_timer, typename Recorder>
+[[gnu::noinline]] inline Action
+run_until_left(CurrentVmcs &vmcs, Guest *guest, RunCounts &counts, Recorder &recorder) {
+    // After VMCLEAR the first entry is VMLAUNCH, and all others are VMRESUME.
+    ExitReason reason{};
+    if (!enter_guest(vmcs, guest, false, reason))
+        return Action::leave;
+    counts.launches++;
+    for (unsigned exits_left = exits_a_scope;;) {
+        recorder.record(vmcs, reason);
+        const Action action = handle({*guest, vmcs}, reason);
+        if constexpr (!has_timer)
+            keep_interruptible(vmcs);
+        if (action != Action::resume)
+            return action;
+        if (has_timer && --exits_left == 0)
+            return Action::leave;
+        // If an access to the VMCS failed, it is no longer current, and so this fails, too.
+        if (!enter_guest(vmcs, guest, true, reason))
+            return Action::leave;
+    }
+}
+
+/// One scope of a guest. What makes the scope impossible ends the guest.
+template <typename Recorder>
 [[gnu::always_inline]] inline void
-run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record) {
+run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Recorder &recorder) {
     const Failure failure = in_scope(machine, [&](Scope scope) {
         CurrentVmcs &vmcs = scope.vmcs;
         if (!guest.begun) {
@@ -54,23 +87,15 @@ run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Record record
                 guest.doctor.look(vmcs);
                 return; // the verdict comes outside; the next scope enters
             }
+            if (vmcs.failure())
+                return;
         }
         write_cr2(guest.cr2);
         write_msr(Msr::kernel_gs_base, guest.kernel_gs_base);
 
-        // After VMCLEAR the first entry is VMLAUNCH, and all others are VMRESUME.
-        ExitReason reason{};
-        Action action = Action::leave;
-        bool entered = enter_guest(vmcs, guest.registers, false, reason);
-        counts.launches += entered;
-        while (entered) {
-            record(vmcs, reason);
-            action = handle({guest, vmcs}, reason);
-            keep_interruptible(vmcs);
-            if (action != Action::resume || vmcs.failure())
-                break;
-            entered = enter_guest(vmcs, guest.registers, true, reason);
-        }
+        const Action action = machine.controls.has_timer()
+                                  ? run_until_left<true>(vmcs, &guest, counts, recorder)
+                                  : run_until_left<false>(vmcs, &guest, counts, recorder);
 
         if (vmcs.failure())
             guest.doctor.look(vmcs);

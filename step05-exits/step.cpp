@@ -40,9 +40,7 @@ int run_guest(Step &step, Guest &guest, RunCounts &counts) {
 
     step.running->begin(trace);
     while (guest.ending == Ending::none) {
-        run_scope(step.machine, guest, counts, [&](CurrentVmcs &vmcs, ExitReason reason) {
-            step.running->record(vmcs, reason);
-        });
+        run_scope(step.machine, guest, counts, *step.running);
         guest.output.log(false);
         vtx_give_way();
         if (guest.ending != Ending::none)

@@ -17,12 +17,15 @@ class Trace {
 public:
     /// How many exits are kept in full.
     static constexpr std::size_t capacity = 1024;
+    /// One for each exit reason, rounded up to a power of two: the remainder is a cheap AND.
+    static constexpr std::size_t counters = 128;
+    static_assert(exit_reason_limit <= counters);
 
     /// Forgets everything; times are told from now on.
     void begin(bool in_full) {
         for (std::uint32_t &count : by_reason_)
             count = 0;
-        recorded_ = 0;
+        next_ = records_;
         in_full_ = in_full;
         start_ = __builtin_ia32_rdtsc();
     }
@@ -31,16 +34,14 @@ public:
     /// Notes an exit that just happened. Called in the scope, at every exit: so the record is
     /// small, and is put into words only when somebody reads the file.
     [[gnu::always_inline]] void record(CurrentVmcs &vmcs, ExitReason reason) {
-        const auto number = static_cast<std::size_t>(reason);
-        if (number < exit_reason_limit) [[likely]]
-            by_reason_[number]++;
+        by_reason_[static_cast<std::size_t>(reason) % counters]++;
         if (in_full_) {
-            Record &record = records_[recorded_++ % capacity];
-            record.tsc = __builtin_ia32_rdtsc();
-            record.qualification = vmcs.read(FieldNatural::exit_qualification);
-            record.rip = vmcs.read(FieldNatural::guest_rip);
-            record.length = static_cast<std::uint16_t>(vmcs.read(Field32::exit_instruction_length));
-            record.reason = reason;
+            Record *const record = next_;
+            next_ = record + 1 == records_ + capacity ? records_ : record + 1;
+            record->tsc = __builtin_ia32_rdtsc();
+            record->qualification = vmcs.read(FieldNatural::exit_qualification);
+            record->rip = vmcs.read(FieldNatural::guest_rip);
+            record->reason = reason;
         }
     }
     // [record]
@@ -56,20 +57,21 @@ public:
     /// Prints the records, then the totals by reason.
     void show(vtx_table *table) const {
         using ull = unsigned long long;
-        const std::uint64_t first = recorded_ > capacity ? recorded_ - capacity : 0;
+        const std::uint64_t recorded = in_full_ ? exits() : 0;
+        const std::uint64_t first = recorded > capacity ? recorded - capacity : 0;
 
-        vtx_print(table, "# exit  reason  qualification  guest RIP  length  TSC since the start\n");
+        vtx_print(table, "# exit  reason  qualification  guest RIP  TSC since the start\n");
         if (!in_full_)
             vtx_print(table, "# single exits were not recorded: the parameter trace is off\n");
         else if (first != 0)
             vtx_print(
                 table, "# the first %llu exits are no longer kept\n", static_cast<ull>(first));
-        for (std::uint64_t i = first; i < recorded_; i++) {
+        for (std::uint64_t i = first; i < recorded; i++) {
             const Record &record = records_[i % capacity];
             vtx_print(
-                table, "%llu  %u %s  %#llx  %#llx  %u  %llu\n", ull{i} + 1,
+                table, "%llu  %u %s  %#llx  %#llx  %llu\n", ull{i} + 1,
                 static_cast<unsigned>(record.reason), exit_reason_name(record.reason),
-                static_cast<ull>(record.qualification), static_cast<ull>(record.rip), record.length,
+                static_cast<ull>(record.qualification), static_cast<ull>(record.rip),
                 static_cast<ull>(record.tsc - start_));
         }
         vtx_print(table, "# %llu exits in all\n", static_cast<ull>(exits()));
@@ -83,13 +85,13 @@ public:
 private:
     struct Record {
         std::uint64_t tsc, qualification, rip;
-        std::uint16_t length;
         ExitReason reason;
     };
 
-    std::uint64_t recorded_ = 0, start_ = 0;
+    Record *next_ = records_;
+    std::uint64_t start_ = 0;
     bool in_full_ = false;
-    std::uint32_t by_reason_[exit_reason_limit]{};
+    std::uint32_t by_reason_[counters]{};
     Record records_[capacity]{};
 };
 

@@ -15,6 +15,14 @@
 
 namespace vtx {
 
+/// How many VM exits there were.
+struct ExitCount {
+    std::uint64_t value = 0;
+
+    /// What run_scope() calls at each.
+    void record(CurrentVmcs &, ExitReason) { value++; }
+};
+
 /// A guest that stays on its processor, and everything it needs: nothing is shared with another
 /// processor, neither the VMXON region nor the VMCS nor a counter.
 ///
@@ -27,7 +35,7 @@ struct CpuGuest {
     Machine machine;
     Guest guest;
     RunCounts counts{};
-    std::uint64_t exits = 0;
+    ExitCount exits;
     int error = 0; ///< How the guest ended: 0 or a negative errno. Told once.
     bool told = false;
 
@@ -43,7 +51,7 @@ struct CpuGuest {
 
     /// Runs the guest for one scope, on its own processor. Tells once if it ended.
     void run() {
-        run_scope(machine, guest, counts, [&](CurrentVmcs &, ExitReason) { exits++; });
+        run_scope(machine, guest, counts, exits);
         if (guest.ending != Ending::none && !told) {
             error = tell_end(machine, guest);
             told = true;

@@ -54,12 +54,12 @@ struct Exit {
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{resuming-guest-software-after-handling-an-exception}
     [[gnu::always_inline]] Action skip_instruction() const {
-        std::uint64_t next =
+        // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit
+        // code is never up there, for nothing is mapped: so this is right for both.
+        static_assert(GuestMemory::end <= std::uint64_t{1} << 32);
+        const std::uint64_t next =
             vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length);
-        // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB.
-        if (next >> 32 != 0 && !in_64_bit_mode()) [[unlikely]]
-            next = static_cast<std::uint32_t>(next);
-        vmcs.write(FieldNatural::guest_rip, next);
+        vmcs.write(FieldNatural::guest_rip, std::uint64_t{static_cast<std::uint32_t>(next)});
         clear_shadow();
         return Action::resume;
     }
@@ -101,10 +101,6 @@ struct Exit {
     // [raise]
 
 private:
-    bool in_64_bit_mode() const {
-        return AccessRights{vmcs.read(Field32::guest_cs_access_rights)}.is_long_mode();
-    }
-
     void clear_shadow() const {
         static constexpr std::uint32_t sti_or_mov_ss = 3;
         const std::uint32_t blocked = vmcs.read(Field32::guest_interruptibility);

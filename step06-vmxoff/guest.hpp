@@ -56,7 +56,7 @@ enum class Ending : std::uint8_t {
 
 /// All that makes up one guest, but its VMCS. It outlives the scopes in which it runs.
 struct Guest {
-    GuestRegisters registers{};
+    GuestRegisters registers{}; ///< First: vm_enter() finds them by the guest's address.
     GuestMemory memory;
     Output output{};
 
@@ -81,6 +81,7 @@ struct Guest {
     /// negative errno for it. Not inside a scope: it prints.
     int tell_ending() const;
 };
+static_assert(offsetof(Guest, registers) == 0);
 
 inline void Output::log(bool all) {
     static constexpr char digits[] = "0123456789abcdef";

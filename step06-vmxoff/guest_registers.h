@@ -24,8 +24,14 @@
 #define GUEST_R14 0x70
 #define GUEST_R15 0x78
 
-/* The encoding of the VMCS field that vm_enter.S writes. */
+/* The encodings of the VMCS fields that vm_enter.S writes and reads. */
 #define VMCS_HOST_RSP 0x6c14
+#define VMCS_EXIT_REASON 0x4402
+
+/* What vm_enter returns instead of an exit reason if the guest was not entered. No exit reason
+ * looks like this: its bit 16 is always 0. */
+#define VM_ENTER_FAIL_VALID 0xfffffffe
+#define VM_ENTER_FAIL_INVALID 0xffffffff
 
 #ifndef __ASSEMBLER__
 #include <cstddef>
@@ -52,6 +58,7 @@ static_assert(offsetof(GuestRegisters, rdi) == GUEST_RDI);
 static_assert(offsetof(GuestRegisters, r8) == GUEST_R8);
 static_assert(offsetof(GuestRegisters, r15) == GUEST_R15);
 static_assert(field_encoding(FieldNatural::host_rsp) == VMCS_HOST_RSP);
+static_assert(field_encoding(Field32::exit_reason) == VMCS_EXIT_REASON);
 
 }  // namespace vtx
 #endif

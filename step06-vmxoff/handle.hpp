@@ -47,14 +47,8 @@ inline Action handle_hlt(Exit exit) {
 }
 
 // [handle]
-/// Handles one VM exit. The most frequent reasons come first; the compiler, told not to use jump
-/// tables in the kernel, tests them in this order.
-[[gnu::always_inline]] inline Action handle(Exit exit, ExitReason reason) {
-    if (reason == ExitReason::vmcall) [[likely]]
-        return handle_vmcall(exit);
-    if (reason == ExitReason::cpuid)
-        return handle_cpuid(exit);
-
+/// The exits that handle() leaves over. Not inlined there: the loop has few registers to give.
+[[gnu::noinline]] inline Action handle_other(Exit exit, ExitReason reason) {
     switch (reason) {
     case ExitReason::hlt:
         return handle_hlt(exit);
@@ -84,6 +78,15 @@ inline Action handle_hlt(Exit exit) {
     default:
         return handle_instruction(exit, reason);
     }
+}
+
+/// Handles one VM exit. The most frequent reasons come first.
+[[gnu::always_inline]] inline Action handle(Exit exit, ExitReason reason) {
+    if (reason == ExitReason::vmcall) [[likely]]
+        return handle_vmcall(exit);
+    if (reason == ExitReason::cpuid)
+        return handle_cpuid(exit);
+    return handle_other(exit, reason);
 }
 // [handle]
 

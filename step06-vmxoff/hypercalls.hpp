@@ -14,6 +14,7 @@ enum class Hypercall : std::uint64_t {
     exit = 0,  ///< RDI: status. Ends the guest.
     print = 1, ///< RDI: address, RSI: length, at most 4096 bytes. Prints; 0, -EFAULT or -ENOSPC.
     time = 2,  ///< Gives the time-stamp counter.
+    last = time,
 };
 
 /// A negative errno in a 64-bit register.
@@ -23,7 +24,8 @@ constexpr std::uint64_t error_result(int number) {
 
 /// Hypercall `print`. The address and the length are the guest's word: nothing is touched before
 /// they have been checked.
-inline std::uint64_t print(Guest &guest, std::uint64_t address, std::uint64_t length) {
+[[gnu::noinline]] inline std::uint64_t
+print(Guest &guest, std::uint64_t address, std::uint64_t length) {
     static constexpr std::uint64_t longest = 4096;
     if (length > longest || !GuestMemory::contains(address, length))
         return error_result(VTX_EFAULT);
@@ -40,6 +42,10 @@ inline std::uint64_t print(Guest &guest, std::uint64_t address, std::uint64_t le
 [[gnu::always_inline]] inline Action handle_vmcall(Exit exit) {
     GuestRegisters &registers = exit.guest.registers;
 
+    if (registers.rax > static_cast<std::uint64_t>(Hypercall::last)) {
+        registers.rax = error_result(VTX_ENOSYS);
+        return exit.skip_instruction();
+    }
     switch (static_cast<Hypercall>(registers.rax)) {
     case Hypercall::exit:
         exit.guest.status = registers.rdi;
@@ -49,9 +55,6 @@ inline std::uint64_t print(Guest &guest, std::uint64_t address, std::uint64_t le
         break;
     case Hypercall::time:
         registers.rax = __builtin_ia32_rdtsc();
-        break;
-    default:
-        registers.rax = error_result(VTX_ENOSYS);
         break;
     }
     return exit.skip_instruction();

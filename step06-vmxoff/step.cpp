@@ -77,8 +77,8 @@ void show_cpus(vtx_table *table) {
         vtx_print(
             table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state,
             static_cast<ull>(guest.counts.scopes), static_cast<ull>(guest.counts.launches),
-            static_cast<ull>(guest.exits - guest.counts.launches), static_cast<ull>(guest.exits),
-            static_cast<ull>(guest.count()));
+            static_cast<ull>(guest.exits.value - guest.counts.launches),
+            static_cast<ull>(guest.exits.value), static_cast<ull>(guest.count()));
     }
 }
 
@@ -194,12 +194,12 @@ void tell_counts(Step &step) {
         if (!step.guests[cpu])
             continue;
         const CpuGuest &guest = *step.guests[cpu];
-        exits += guest.exits;
+        exits += guest.exits.value;
         if (guests++ < in_full)
             vtx_log(
                 "cpu %u: the guest counted to %llu: %llu scopes, %llu VM exits", cpu,
                 static_cast<ull>(guest.count()), static_cast<ull>(guest.counts.scopes),
-                static_cast<ull>(guest.exits));
+                static_cast<ull>(guest.exits.value));
     }
     if (guests > in_full)
         vtx_log("and %u more guests: %llu VM exits in all", guests - in_full, exits);

@@ -104,7 +104,6 @@ private:
 /// The host fields that step 04 leaves alone because its controls do not load them: here a mutation
 /// may switch that on.
 void write_more_host_state(CurrentVmcs &vmcs) {
-    vmcs.write(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
     vmcs.write(Field64::host_efer, read_msr(Msr::efer));
     vmcs.write(Field64::host_pat, read_msr(Msr::pat));
 }
@@ -130,7 +129,9 @@ void enter_all(Test &test, CurrentVmcs &vmcs) {
             static_cast<void>(vmread(change.encoding, before));
             write(change.encoding, change.flip ? before ^ change.value : change.value);
         }
-        one.entered = vm_enter(&test.registers, false);
+        GuestRegisters *registers = &test.registers;
+        const std::uint32_t outcome = vm_enter(registers, false);
+        one.entered = outcome == VM_ENTER_FAIL_VALID ? 1 : outcome == VM_ENTER_FAIL_INVALID ? 2 : 0;
         one.reason = vmcs.read(Field32::exit_reason);
         one.qualification = vmcs.read(FieldNatural::exit_qualification);
         one.error = vmcs.read(Field32::vm_instruction_error);
