@@ -15,9 +15,10 @@ from .common import BUILD, LabError, locked, shown, write_if_changed
 Content = Union[bytes, str, Path]
 
 #: Kernel command line of every boot. A panic stops the machine (the lab sees and explains it).
-#: Without cryptomgr.notests, the self-tests of ciphers are half of the time to boot.
+#: Without cryptomgr.notests, the self-tests of ciphers are half of the time to boot. jent_mod_init
+#: measures whether the processor's clock is random enough for 6.12: two emulated seconds.
 COMMAND_LINE = ("console=ttyS0,115200 tsc=reliable panic=0 nokaslr quiet printk.devkmsg=on"
-                " log_buf_len=1M cryptomgr.notests rdinit=/init")
+                " log_buf_len=1M cryptomgr.notests initcall_blacklist=jent_mod_init rdinit=/init")
 
 #: The first process. Kernel log and its console are ttyS0; ttyS1 carries a scenario's results.
 INIT = b"""#!/bin/sh
