@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What came of loading a step once: read from extras.LIBRARY's `attempt`, judged, and written down.
 
-What was expected and what was seen goes to build/results/refusals.json, from which the book makes
-its table.
+What was expected and what was seen goes to build/results/lab/refusals.json, from which the book
+makes its table.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import errno
 import re
 from dataclasses import dataclass, field
 
-import extras
+import results
 from guest import Case, Guest
 
 from lab.common import module_name, step_folders
@@ -110,4 +110,4 @@ def write_row(guest: Guest, situation: str, attempt: Attempt, expected: str) -> 
     row = {"situation": situation, "step": attempt.step, "kernel": guest.kernel, "cpu": guest.cpu,
            "cpus": guest.cpus, "expected": expected, "seen": attempt.name,
            "sentence": attempt.last if attempt.status else ""}
-    extras.write_row("refusals", row, ("situation", "step", "kernel", "cpu", "cpus"))
+    results.write_row("refusals", row, ("situation", "step", "kernel", "cpu", "cpus"))

@@ -2,58 +2,26 @@
 """What tests put into the emulated machine beside the steps: programs, modules, BIOS images."""
 from __future__ import annotations
 
-import functools
 import inspect
-import json
-import os
 import re
-import shutil
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Union
+from typing import Any, Dict, Iterable, Union
 
 import guest
 import pytest
 
-from lab import kernels, proc
-from lab.common import BUILD, LabError, locked, shown
+import host_builds
+from lab import kernels
+from lab.common import BUILD, LabError
 
 Files = Dict[str, Union[bytes, str, Path]]
 
-HERE = Path(__file__).resolve().parent
-PLACE = BUILD / "kbuild" / "tests"
+PLACE = BUILD / "tests" / "bios"
 BIOS = Path("/usr/share/bochs/BIOS-bochs-latest")
 
 #: MOV ECX, 3Ah; RDMSR; OR EAX, 5; WRMSR: the BIOS allows VMX and locks IA32_FEATURE_CONTROL. With
 #: operand-size prefixes it is 16-bit code, which the processors started by the first one run.
 _LOCKING = re.compile(rb"(\x66?)\xb9\x3a\x00\x00\x00\x0f\x32\x66?\x83\xc8\x05\x0f\x30")
-
-
-@functools.lru_cache(maxsize=None)
-def program(name: str) -> Path:
-    """A static program made from programs/NAME.c."""
-    target = PLACE / name
-    _run(["gcc", "-O1", "-static", "-s", "-Wall", "-Werror", "-o", f"{target}.{os.getpid()}",
-          str(HERE / "programs" / f"{name}.c")], PLACE / f"{name}.log")
-    Path(f"{target}.{os.getpid()}").rename(target)
-    return target
-
-
-@functools.lru_cache(maxsize=None)
-def module(name: str, kernel: str) -> Path:
-    """A kernel module made from modules/NAME/ for a kernel."""
-    place = PLACE / kernel / name
-    with locked(PLACE / f"{kernel}-{name}.lock"):
-        place.mkdir(parents=True, exist_ok=True)
-        for source in sorted((HERE / "modules" / name).iterdir()):
-            if not (place / source.name).exists() or \
-                    (place / source.name).read_bytes() != source.read_bytes():
-                shutil.copyfile(source, place / source.name)
-        _run(["make", "-C", str(kernels.headers(kernel)), f"M={place}",
-              "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"], place / "make.log")
-        stripped = place / f"{name}.stripped.ko"
-        _run(["strip", "--strip-debug", "-o", str(stripped), str(place / f"{name}.ko")],
-             place / "strip.log")
-    return stripped
 
 
 def bios(kind: str) -> Path:
@@ -72,17 +40,11 @@ def bios(kind: str) -> Path:
             patched[site.end() - 3] = 1  # OR EAX, 1: the lock bit alone
         elif kind == "unlocked":
             patched[site.end() - 2:site.end()] = b"\x90\x90"  # NOPs for WRMSR
-    target = PLACE / f"bios-{kind.replace(' ', '-')}"
+    target = PLACE / kind.replace(" ", "-")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists() or target.read_bytes() != patched:
         target.write_bytes(patched)
     return target
-
-
-def _run(command: list[str], log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if proc.run_logged(command, log, env={**os.environ, "LC_ALL": "C"}) != 0:
-        raise LabError(f"{command[0]} failed. Log: {shown(log)}")
 
 
 #: Shell functions for scripts that use what files() brings.
@@ -91,8 +53,6 @@ X=/lab/extra
 VERSION=$(uname -r | cut -d. -f1,2)
 # probe WORDS …: programs/probe.c; in the background call $X/probe, whose process is then $!
 probe() { $X/probe "$@"; }
-# With two CPUs Linux may need seconds of emulated time until a module is really gone.
-echo 1 >/sys/kernel/rcu_expedited
 # with_stranger: the module that shows CR4 and can hold VMX
 with_stranger() { insmod $X/stranger-$VERSION.ko || fail "no stranger"; }
 hold() { echo $1 >/sys/module/stranger/parameters/hold || fail "cannot hold VMX on cpu $1"; }
@@ -143,11 +103,11 @@ each_step() { for each in $STEPS; do attempt $each; done; }
 
 def files() -> Files:
     """What LIBRARY uses; for every kernel, since a test's files do not depend on its guest."""
-    found: Files = {"lab/extra/probe": program("probe"), "lab/extra/library": LIBRARY,
+    found: Files = {"lab/extra/probe": host_builds.probe(), "lab/extra/library": LIBRARY,
                     "lab/extra/endless": b"\xeb\xfe",  # guests of step 05: jmp .
                     "lab/extra/exit": b"\xf4"}  # and hlt
     for kernel in kernels.BOOTABLE:
-        found[f"lab/extra/stranger-{kernel}.ko"] = module("stranger", kernel)
+        found[f"lab/extra/stranger-{kernel}.ko"] = host_builds.kernel_module("stranger", kernel)
     return found
 
 
@@ -163,15 +123,3 @@ def in_guest(guests: guest.Guest | Iterable[guest.Guest], script: guest.Script, 
     else:
         whole.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
     return guest.in_guest(guests, whole, files=files, seconds=seconds, ends=ends)
-
-
-def write_row(name: str, row: Mapping[str, Any], key: tuple[str, ...]) -> None:
-    """Adds a row to the table build/results/NAME.json, for the book, in place of the one that has
-    the same values in the columns `key`."""
-    path = BUILD / "results" / f"{name}.json"
-    with locked(BUILD / "results" / f"{name}.lock"):
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-        rows = [old for old in rows if any(old[word] != row[word] for word in key)] + [dict(row)]
-        rows.sort(key=lambda old: [str(old[word]) for word in key])
-        path.write_text(json.dumps({"rows": rows}, indent=1, ensure_ascii=False) + "\n",
-                        encoding="utf-8")

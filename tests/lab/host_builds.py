@@ -81,6 +81,20 @@ def lab_tool() -> Path:
 
 
 @cache
+def probe() -> Path:
+    """What the tests need of user space beside busybox: programs/probe.c."""
+    folder = OUTPUT / "probe"
+    source = HERE / "programs" / "probe.c"
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("gcc", "-O1", "-static", "-s", "-Wall", "-Werror", "-o", folder / "probe", source)
+
+    _build_if_older(folder, [source], build)
+    return folder / "probe"
+
+
+@cache
 def program_32() -> Path:
     """The 32-bit program (programs/witness32.S), which needs no library."""
     folder = OUTPUT / "programs32"
@@ -106,7 +120,8 @@ def kernel_module(name: str, kernel: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for path in files:
             (folder / path.name).write_bytes(path.read_bytes())
-        _do("make", "-C", kernels.headers(kernel), f"M={folder}", "W=1", "modules")
+        _do("make", "-C", kernels.headers(kernel), f"M={folder}", "W=1",
+            "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules")
         _do("strip", "--strip-debug", folder / f"{name}.ko")
 
     _build_if_older(folder, files, build)
