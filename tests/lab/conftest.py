@@ -11,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import results  # noqa: E402
+import soak  # noqa: E402
 from boots import Runner  # noqa: E402
 from guest import Case, Guest  # noqa: E402
 
@@ -31,26 +33,15 @@ def _write(text: str) -> None:
     os.write(1, f"\n{text}".encode())
 
 
-#: What takes too long for every day: ./lab soak runs it, ./lab test does not.
-SOAK = ("test_host_witness.py", "test_many_cycles", "test_random_guests", "test_endless_guest",
-        "test_nmi_storm", "test_tracing", "test_panic", "under_load", "test_every_exit_reason")
-#: Two emulated CPUs cost five times as much as one. Daily they run what needs two, on one kernel;
-#: on the other kernel, the steps themselves.
-SOAK_MACHINE, DAILY_THERE = "6.12-haswell-2cpus", "test_lab_steps.py"
-
-
-def _soaks(name: str) -> bool:
-    """True for a test, by its full name, that ./lab test leaves out."""
-    return any(part in name for part in SOAK) or (SOAK_MACHINE in name and DAILY_THERE not in name)
+#: What ./lab soak runs, with larger numbers than ./lab test (soak.py).
+SOAK = ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline")
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves either the tests of every day or, for ./lab soak, those of the soak."""
-    for item in items:
-        if _soaks(item.nodeid):
-            item.add_marker("soak")
-    wanted = bool(os.environ.get("VTX_SOAK"))
-    left_out = [item for item in items if (item.get_closest_marker("soak") is None) == wanted]
+    """Leaves all tests or, for ./lab soak, those of the soak."""
+    if not soak.ON:
+        return
+    left_out = [item for item in items if not any(part in item.nodeid for part in SOAK)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
@@ -73,6 +64,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if RUNNER in config.stash:
         config.stash[RUNNER].stop()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Where the time went: each boot, with its dearest cases."""
+    if RUNNER not in config.stash:
+        return
+    booted = [boot for boot in config.stash[RUNNER].order() if boot.spent]
+    for times in (boot.times() for boot in booted):
+        dearest = [f"{name} {cost:.0f} s" for name, cost in list(times["cases"].items())[:3]]
+        terminalreporter.write_line(f"{times['boot']}: {times['wall']} s, of the processor"
+                                    f" {times['processor']} s: {', '.join(dearest)}")
+    if booted:
+        results.write_boots(booted)
 
 
 @pytest.fixture(scope="session")

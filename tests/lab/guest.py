@@ -76,6 +76,7 @@ class Case:
     lines: list[str] = field(default_factory=list)  # kernel log, without times
     left: list[str] = field(default_factory=list)  # modules that the script left loaded
     ended: str = ""  # how the machine ended, if it ended in this case
+    cost: float = 0.0  # seconds of processor time of the emulator
     console: Path = Path()
     done: Future[None] = field(default_factory=Future)
 

@@ -38,6 +38,8 @@ def run(expression: str, accept: bool, yes: bool) -> int:
     packages.ensure(packages.needed(groups, kernels.ALL), yes)
     for kernel in kernels.BOOTABLE:
         kernels.image(kernel, yes)
+    if not expression:  # else only some of the figures would come back
+        shutil.rmtree(RESULTS / "lab", ignore_errors=True)
     shutil.rmtree(JUNIT, ignore_errors=True)
     JUNIT.mkdir(parents=True)
     (RESULTS / "ctest.xml").unlink(missing_ok=True)
