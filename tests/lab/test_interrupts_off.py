@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How long guests keep interrupts off: never longer than a tick, whatever they do.
+
+A scope runs with interrupts off, and vtx_give_way() runs between any two. So the time between two
+calls of it, which Linux's kprobes tell, is a little more than a scope took.
+"""
+from __future__ import annotations
+
+import re
+
+import guest_runs
+from guest import Case, Guest, in_guest
+from results import write_row
+
+TICK_US = 4000  # CONFIG_HZ=250, in both of Debian's kernels
+MACHINES = (Guest("6.1"), Guest("6.1", "penryn"))
+#: Guests of guests/hostile.S: nothing but a jump, the same with interrupts off, floods of exits.
+GUESTS = ("loop_endless", "loop_interrupts_off", "loop_vmcall", "loop_cpuid",
+          "loop_cpuid_interrupts_off")
+LIMIT_MS = 200
+
+SCRIPT = f"""
+    load step05_exits && load step06_vmxoff || fail "load: $?"
+    cd /sys/kernel/tracing
+    echo 8192 >buffer_size_kb
+    switch() {{
+        echo $1 >events/kprobes/between_scopes/enable
+        echo $1 >events/sched/sched_switch/enable
+    }}
+    # measure NAME MODULE COMMAND …: the number of scopes, and the longest in microseconds
+    measure() {{
+        name=$1 module=$2; shift 2
+        echo "p:between_scopes $module:vtx_give_way" >kprobe_events || fail "no kprobe"
+        switch 1
+        "$@" >/dev/null
+        switch 0
+        # Between two scopes of a task without another task in between.
+        sed -n 's/^.* \\([0-9]*\\)\\.\\([0-9]*\\): \\([a-z_]*\\): .*/\\1\\2 \\3/p' trace |
+            awk -v name=$name '
+                $2 == "sched_switch" {{ last = 0; next }}
+                last {{ n++; if ($1 - last > longest) longest = $1 - last }}
+                {{ last = $1 }}
+                END {{ print "scopes", name, n, longest }}'
+        echo >trace; echo >kprobe_events
+    }}
+    measure step06 step06_vmxoff sleep 0.3
+    unload step06_vmxoff
+    for guest in {' '.join(GUESTS)}; do
+        measure $guest step05_exits lab-tool run {LIMIT_MS} /lab/guests/hostile/$guest.bin
+    done
+    unload step05_exits"""
+
+
+@in_guest(MACHINES, SCRIPT, files=lambda: guest_runs.files("hostile"))
+def test_interrupts_are_off_for_less_than_a_tick(case: Case) -> None:
+    """A scope ends by the timer after a millisecond in the guest, or else by the next tick."""
+    assert case.rc == 0 and not case.trouble and not case.left, (case.output, case)
+    seen = {name: (int(scopes), int(longest)) for name, scopes, longest in
+            re.findall(r"^scopes (\w+) (\d+) (\d+)$", case.output, re.MULTILINE)}
+    assert list(seen) == ["step06", *GUESTS], case.output
+    for name, (scopes, longest) in seen.items():
+        write_row("interrupts_off", {
+            "guest": name, "kernel": case.guest.kernel, "cpu": case.guest.cpu, "scopes": scopes,
+            "longest_us": longest, "tick_us": TICK_US}, ("guest", "kernel", "cpu"))
+        assert scopes >= LIMIT_MS * 1000 // TICK_US - 10, (name, scopes, case)
+        assert 0 < longest < 1.25 * TICK_US, (name, longest, case)
