@@ -10,6 +10,8 @@ from typing import Iterable
 import host_builds
 from guest import Case, module_lines
 
+from lab import kernels
+
 MODULE = "step05_exits"
 EINTR, EIO, EFAULT, EINVAL, EFBIG, ETIME = 4, 5, 14, 22, 27, 62
 
@@ -52,6 +54,17 @@ def files(*stems: str) -> dict[str, object]:
         for name, program in host_builds.guests(stem).items():
             found[f"lab/guests/{stem}/{name}.bin"] = program
     return found
+
+
+#: Loads the module that shows a CPU's registers, as lab-tool's commands want it.
+WITH_SNAPSHOT = "insmod /lab/modules/snapshot-$(uname -r | cut -d. -f1,2).ko || fail snapshot"
+
+
+def with_snapshot(*stems: str) -> dict[str, object]:
+    """files(), and the module for WITH_SNAPSHOT."""
+    return {**files(*stems), **{f"lab/modules/snapshot-{kernel}.ko":
+                                host_builds.kernel_module("snapshot", kernel)
+                                for kernel in kernels.BOOTABLE}}
 
 
 def script(limit_ms: int, *stems: str) -> str:

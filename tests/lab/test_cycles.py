@@ -2,23 +2,23 @@
 """Steps loaded and unloaded many times, and made to fail at each point, leave no memory behind."""
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
-from extras import in_guest, write_row
+from extras import in_guest
 from guest import Case, Guest
+from results import write_row
+from soak import often
 
 from lab.common import module_name, step_folders
 
 STEPS = [module_name(folder) for folder in step_folders()]
-#: So many take about two minutes for all steps; a soak asks for 300 and more.
-CYCLES = int(os.environ.get("VTX_CYCLES", "80"))
-EARLY = 20
+CYCLES = 300
+EARLY = 50
 GUEST = Guest("6.1", tag="cycles")
 #: Rounds through all points before the early and before the late measurement. Four show what is
-#: lost at several points, or many pages at one; a soak asks for 40, which shows a single page.
-ROUNDS = (1, int(os.environ.get("VTX_ROUNDS", "4")))
+#: lost at several points, or many pages at one; 40 show a single page.
+ROUNDS = (1, often(4, 40))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
 
@@ -76,7 +76,7 @@ def grown(output: str, slack_pages: int) -> list[str]:
     done
     measure late; loud""", seconds=600)
 def test_many_cycles(step: str, case: Case) -> None:
-    """Between cycle 20 and the last nothing grows; a page lost in each would be 60 or more."""
+    """Between cycle 50 and the last nothing grows; a page lost in each would be 250 or more."""
     assert case.rc == 0, (case.output, case)
     assert "@trouble" not in case.output, (case.output, case)
     assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)

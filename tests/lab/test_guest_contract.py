@@ -15,9 +15,11 @@ from guest_runs import EIO, GuestRun, runs
 
 import host_builds
 
-#: penryn has neither a preemption timer nor EFER controls, EPT or unrestricted guests.
+#: Each kernel with and without page-table isolation (KPTI). penryn has neither a preemption timer
+#: nor EFER controls, EPT or unrestricted guests.
 GUESTS = (Guest("6.1", tag="guests", limit=1800),
-          Guest("6.1", cpu="penryn", tag="guests", limit=1800),
+          Guest("6.1", cpu="penryn", tag="guests", command_line="nopti", limit=1800),
+          Guest("6.12", tag="guests", limit=1800),
           Guest("6.12", cpus=2, tag="guests", command_line="nopti", limit=1800))
 FILES = ("state", "hypercalls", "io", "cpuid", "registers", "msr", "instructions", "exceptions")
 

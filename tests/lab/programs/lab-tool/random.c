@@ -4,7 +4,8 @@
  *
  * Runs COUNT random guests, a function of SEED alone: random bytes, random instructions from a
  * list of interesting ones (also behind SURVIVOR, a program that goes on after every exception),
- * and the given programs with random changes. Follows the kernel's log meanwhile. Prints
+ * and the given programs with random changes. Follows the kernel's log meanwhile, and unloads
+ * the module in the end. Prints
  *     progress GUESTS
  *     summary NAME NUMBER              several
  *     verdict COUNT WORDS              what the module said of guests, numbers replaced
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MAX_VERDICTS 200
@@ -310,19 +312,6 @@ static void follow_log(int fd)
 	}
 }
 
-/* Prints the lines in which two texts differ. */
-static void print_difference(char *before, char *after)
-{
-	char *one = strtok_r(before, "\n", &before), *two = strtok_r(after, "\n", &after);
-
-	while (one || two) {
-		if (!one || !two || strcmp(one, two))
-			printf("difference %s -> %s\n", one ? one : "-", two ? two : "-");
-		one = one ? strtok_r(before, "\n", &before) : NULL;
-		two = two ? strtok_r(after, "\n", &after) : NULL;
-	}
-}
-
 int command_random(int argc, char **argv)
 {
 	/* Static, and touched: the run itself shall cause no page fault, which would change CR2. */
@@ -331,7 +320,7 @@ int command_random(int argc, char **argv)
 	uint64_t full = 0, failed = 0, late = 0, other = 0, exits = 0, begin;
 	unsigned int longest = 0;
 	long count, pages_before = 0, pages_after;
-	char *before = NULL, *after, text[1 << 15];
+	char *before = NULL, text[1 << 15];
 	int guest, log;
 
 	if (argc < 6)
@@ -360,8 +349,8 @@ int command_random(int argc, char **argv)
 
 		if (i == 0) {
 			pages_before = free_pages();
-			free(snapshot(0));
-			before = snapshot(0);
+			free(snapshot());
+			before = snapshot();
 		}
 		/* Now and then the single exits, too. */
 		if (i % 500 == 0 || i % 500 == 10)
@@ -396,10 +385,7 @@ int command_random(int argc, char **argv)
 	}
 	printf("summary milliseconds %llu\n", (unsigned long long)(milliseconds() - begin));
 	pages_after = free_pages();
-	after = snapshot(0);
-	printf("summary snapshots %d\n", before && after);
-	if (before && after && !check(!strcmp(before, after), "snapshot", "the host has changed"))
-		print_difference(before, after);
+	check_host("snapshot", before);
 
 	printf("summary guests %llu\n", (unsigned long long)(full + failed + late + other));
 	printf("summary full %llu\nsummary failed %llu\nsummary late %llu\nsummary other %llu\n",
@@ -414,7 +400,8 @@ int command_random(int argc, char **argv)
 	for (int reason = 0; reason < REASONS; reason++)
 		if (counts[reason])
 			printf("reason %d %llu\n", reason, (unsigned long long)counts[reason]);
-	set_parameter("trace", "Y");
-	set_parameter("limit_ms", "2000");
+	close(guest);
+	check(!syscall(SYS_delete_module, MODULE, O_NONBLOCK), "unload", "errno %d", errno);
+	check_host("snapshot after unload", before);
 	return failed_checks != 0;
 }

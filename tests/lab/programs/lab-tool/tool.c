@@ -190,12 +190,20 @@ long free_pages(void)
 	return pages;
 }
 
-char *snapshot(int cpu)
+char *snapshot(void)
 {
-	char path[64];
+	return read_text(SNAPSHOT_FILE);
+}
 
-	snprintf(path, sizeof path, "/sys/kernel/debug/snapshot/cpu%d", cpu);
-	return access(path, R_OK) ? NULL : read_text(path);
+void check_host(const char *name, const char *before)
+{
+	char *now = snapshot(), *one = strdup(before), *two = strdup(now), *a, *b;
+
+	if (!check(!strcmp(before, now), name, "the host has changed"))
+		while (a = strsep(&one, "\n"), b = strsep(&two, "\n"), a && b)
+			if (strcmp(a, b))
+				printf("difference %s -> %s\n", a, b);
+	free(now);
 }
 
 void settle(int cpu)

@@ -11,6 +11,7 @@
 #define MODULE "step05_exits"
 #define GUEST_FILE "/sys/kernel/debug/" MODULE "/guest"
 #define EXITS_FILE "/sys/kernel/debug/" MODULE "/exits"
+#define SNAPSHOT_FILE "/sys/kernel/debug/snapshot/cpu0"
 #define PARAMETERS "/sys/module/" MODULE "/parameters/"
 #define MAX_PROGRAM (32 * 1024)
 #define REASONS 128
@@ -75,8 +76,11 @@ uint64_t add_totals(const char *exits, uint64_t counts[REASONS]);
 /* The number of free pages of the machine, after caches were dropped. */
 long free_pages(void);
 
-/* What the module "snapshot" shows of a CPU; null if it is not loaded. The caller frees it. */
-char *snapshot(int cpu);
+/* What the module "snapshot" shows of CPU 0, on which the caller runs. The caller frees it. */
+char *snapshot(void);
+
+/* Checks that the snapshot of CPU 0 is still the same, and prints the lines that differ. */
+void check_host(const char *name, const char *before);
 
 /* Ties the caller to one CPU, and has all its memory present. Waits until the programs that started
  * it have settled, too: busybox's `timeout` wakes once a second, and its first time is a page
