@@ -99,7 +99,7 @@ def _add_guest_commands(commands: _Commands) -> None:
     one.add_argument("--accept", action="store_true",
                      help="take what the steps log now as what is expected")
 
-    commands.add("soak", "run the tests that take too long for every day, at most 20 minutes", """\
+    commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
   ./lab soak
 """, lambda args: test.soak(args.yes))
 

@@ -64,6 +64,8 @@ def run(expression: str, accept: bool, yes: bool) -> int:
 def soak(yes: bool) -> int:
     """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not."""
     packages.ensure(packages.needed(["build", "lab", "test"], kernels.ALL), yes)
+    for kernel in kernels.BOOTABLE:
+        kernels.image(kernel, yes)
     report = JUNIT / "soak.xml"
     command = ["timeout", "--signal=INT", "1200", "/usr/bin/python3", "-m", "pytest", "-v",
                f"--junitxml={report}", str(ROOT / "tests" / "lab")]
