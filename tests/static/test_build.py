@@ -83,6 +83,27 @@ def test_build_is_silent(tree: Tree) -> None:
     assert not talk
 
 
+#: Options that decide how code behaves beside other code of the kernel: no red zone below the stack
+#: pointer (interrupts use it), no SSE, ENDBR64, thunks against speculation, stack checks.
+FOR_THE_KERNEL = re.compile(r"-m\S+|-f(?:cf-|no-jump|stack|patchable|no-red|function-|no-PIE"
+                            r"|no-strict-overflow)\S*")
+
+
+def kernel_options(command_file: Path) -> set[str]:
+    """The options of that kind in what kbuild remembers of a compilation."""
+    line = command_file.read_text(encoding="utf-8").splitlines()[0]
+    return {word for word in line.split() if FOR_THE_KERNEL.fullmatch(word)}
+
+
+def test_cxx_is_compiled_as_the_kernels_c(tree: Tree) -> None:
+    for step in STEPS:
+        folder = tree.folder / step.name
+        in_c = kernel_options(folder / ".module.o.cmd")
+        assert {"-mno-red-zone", "-mno-sse", "-mcmodel=kernel"} <= in_c, in_c
+        assert ("-fcf-protection=branch" in in_c) == tree.kernel.startswith("6.12"), in_c
+        assert kernel_options(folder / ".step.o.cmd") == in_c
+
+
 def test_module_is_where_the_reader_is_told(tree: Tree) -> None:
     assert not [step.name for step in STEPS
                 if not (tree.folder / step.name / f"{module_name(step)}.ko").exists()]
