@@ -31,6 +31,7 @@ run_case() {
   for module in $(lsmod | sed -n 's/^\\(step[0-9][0-9]_[a-z_]*\\) .*/\\1/p' | sort -r); do
     echo "@@LEFT $1 $module" >&5; rmmod $module 2>/dev/null
   done
+  rmmod snapshot 2>/dev/null; rmmod stranger 2>/dev/null  # the tests' own, if a case failed
   echo "@@END $1" >/dev/kmsg
 }
 """
