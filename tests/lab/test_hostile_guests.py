@@ -134,7 +134,8 @@ def test_hostile_guest_ends_with_a_verdict(name: str, case: Case) -> None:
     assert how == SOMEHOW or how == (WELL if well else DIED if run.error == EIO else LATE), run
     assert how == SOMEHOW or re.fullmatch(words, run.verdict), run
     assert not NEVER_SAID.search(run.verdict), run
-    assert run.milliseconds <= LIMIT_MS + 30 or name == "print_empty_lines", run
+    more = 3_000_000 * 1000 // case.guest.ips()  # ms: to log what was printed takes its time
+    assert run.milliseconds <= LIMIT_MS + more or name == "print_empty_lines", run
 
 
 @hostile
