@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.option.keyword = config.option.keyword or os.environ.get("VTX_TEST_K", "")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # What a shell runs in the background ignores SIGINT, by which ./lab soak ends its tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
