@@ -58,7 +58,7 @@ class Browser:
         return Page(self, session["sessionId"], width, height)
 
     def call(self, method: str, parameters: dict[str, Any] | None = None,
-             session: str = "", limit: float = 60.0) -> dict[str, Any]:
+             session: str = "", limit: float = 300.0) -> dict[str, Any]:
         """Sends a command and waits for its answer; events that come meanwhile are kept."""
         self.number += 1
         message: dict[str, Any] = {"id": self.number, "method": method,

@@ -13,7 +13,7 @@ from browser import Browser, Page
 
 SAMPLES = ["index.html", "steps/02-vmxon.html", "reference/controls.html"]
 #: Examined in the dark theme only, whose contrasts are weaker, and with folded blocks left folded.
-MORE = ["steps/05-exits.html", "concepts/vm-exit.html", "reference/api-vmx.html",
+MORE = ["steps/05-exits.html", "concepts/vm-exit.html", "reference/api-kernel.html",
         "reference/instruction-errors.html", "reference/sdm.html", "troubleshooting.html"]
 
 
@@ -84,7 +84,7 @@ def test_listings_can_be_reached_by_keyboard(html: Path, page: Page) -> None:
 @pytest.mark.parametrize("name, prompt, copied", [
     ("quick-start.html", "$ ./lab run 04", ["./lab run 04", "./lab run 01 --cpu penryn"]),
     ("steps/03-vmcs.html", "lab:~# load", ["./lab shell", "load step03_vmcs"]),
-    ("how-to/secure-boot.html", "$ openssl", ["openssl req", '    -addext "extendedKeyUsage']),
+    ("how-to/secure-boot.html", "$ openssl", ["openssl req", '-addext "extendedKeyUsage']),
 ])
 def test_prompts_are_not_copied(html: Path, page: Page, name: str, prompt: str,
                                 copied: list[str]) -> None:
@@ -99,7 +99,7 @@ def test_prompts_are_not_copied(html: Path, page: Page, name: str, prompt: str,
              ".querySelector('button.copybtn').click()")
     text = page.run("window.copied")
     for words in copied:
-        assert f"\n{words}" in "\n" + text, text
+        assert any(line.lstrip().startswith(words) for line in text.splitlines()), text
     assert not re.search(r"^(?:\$|lab:)", text, re.MULTILINE), text
 
 
