@@ -32,15 +32,19 @@ PREDEFINED = ["__init=", "__exit=", "__packed=", "__attribute__(x)=", "asm(x)=",
 
 
 def projects() -> dict[str, list[Path]]:
-    """The headers of common/, and of each step those that it wrote or changed."""
+    """The headers of common/, a project for each page about them, and of each step its own."""
     headers = (".h", ".hpp")
-    common = [p for p in (paths.ROOT / "common").rglob("*") if p.suffix in headers
-              and "freestanding" not in p.parts and not p.name.startswith(".")]
-    # A project of its own: Doxygen confuses vtx::Failure and vtx::entry_checks::Failure.
-    checks = [p for p in common if "entry_checks" in str(p)]
-    # The rules themselves are rows of tables; what a caller uses is declared in these.
-    public = [p for p in checks if p.stem in ("entry_checks", "verdict", "processor")]
-    result = {"common": sorted(set(common) - set(checks)), "entry_checks": sorted(public)}
+    result: dict[str, list[Path]] = {"kernel": [], "vmx": [], "x86": [], "entry_checks": []}
+    for file in sorted((paths.ROOT / "common").rglob("*")):
+        if file.suffix not in headers or "freestanding" in file.parts or file.name.startswith("."):
+            continue
+        # A project of its own: Doxygen confuses vtx::Failure and vtx::entry_checks::Failure.
+        if "entry_checks" in file.parts:
+            # The rules themselves are rows of tables; what a caller uses is declared in these.
+            if file.stem in ("entry_checks", "verdict", "processor"):
+                result["entry_checks"].append(file)
+        else:
+            result[file.parent.name if file.parent.name in result else "kernel"].append(file)
     for folder in paths.steps():
         own = [p for p in stepdiff.own_files(folder) if p.suffix in headers]
         result[f"step{folder.name[4:6]}"] = own

@@ -26,8 +26,9 @@ nitpick_ignore_regex = [("cpp:identifier", ".*"), ("c:identifier", ".*")]
 smartquotes = False
 
 breathe_projects = {name: str(paths.BUILD / "xml" / name) for name in
-                    ["common", "entry_checks", *(f"step{s.name[4:6]}" for s in paths.steps())]}
-breathe_default_project = "common"
+                    ["kernel", "vmx", "x86", "entry_checks",
+                     *(f"step{s.name[4:6]}" for s in paths.steps())]}
+breathe_default_project = "vmx"
 breathe_default_members = ("members",)
 breathe_show_include = False
 breathe_implementation_filename_extensions = [".none"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`.. api:: common vmx/result.hpp` what one header declares, by Breathe, from Doxygen's XML.
+"""`.. api:: vmx vmx/result.hpp` what one header declares, by Breathe, from Doxygen's XML.
 
 `.. step-api:: 04` the same for all headers that a step wrote or changed, in a namespace of its own,
 so that the same name may be documented for two steps.
