@@ -53,6 +53,8 @@ class Listing(LiteralInclude):
         self.options["caption"] = f"{name}: {caption}" if caption else name
         self.options["language"] = paths.language(path)
         self.options["dedent"] = None
+        if path.suffix == ".S":
+            self.options["force"] = None  # the lexer of C does not know the macros of assembly
         part = self.options.pop("part", None)
         if part:
             marker = f"{comment_leader(path)} [{part}]"

@@ -136,6 +136,7 @@ class StepDiff(SphinxDirective):
     def _folded(self, change: Change, note: str, text: str, language: str) -> nodes.Node:
         block = nodes.literal_block(text, text, language=language)
         block["highlight_args"] = {}
+        block["force"] = change.path.suffix == ".S"  # as in listing.py
         return details.make(f"{change.path.name} ({note})", [block], ("stepdiff",))
 
 
