@@ -62,7 +62,7 @@ def prepare(kernel: str) -> Path:
     manifest = target / ".mirror.json"
     before = set(json.loads(manifest.read_text(encoding="utf-8"))) if manifest.exists() else set()
     now: set[str] = set()
-    for folder in [ROOT / "common", *step_folders()]:
+    for folder in [ROOT / "common", *step_folders(), ROOT / "bench"]:
         for name in sources(folder):
             source = folder / name
             relative = source.relative_to(ROOT)
@@ -97,7 +97,8 @@ def build(kernel: str, steps: list[Path], yes: bool = False, collect: Path | Non
         kdir = kernels.headers(kernel)
         jobs = max(1, (os.cpu_count() or 1) // workers)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(_make, mirror / step.name, step, kdir, kernel, jobs, extra)
+            futures = [pool.submit(_make, mirror / step.relative_to(ROOT), step, kdir, kernel, jobs,
+                                   extra)
                        for step in steps]
             built = []
             for future in concurrent.futures.as_completed(futures):

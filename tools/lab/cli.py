@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# long-file: every command of ./lab, one after the other.
 """The command line of ./lab: reads it, calls what it names, turns errors into sentences."""
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bochs, build, check, clean, compile_commands, container, debug, docs, grade,
-               kernels, packages, proc, run, shell, steps, test, ui)
+from . import (bench, bench_where, bochs, build, check, clean, compile_commands, container, debug,
+               docs, grade, kernels, packages, proc, run, shell, steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -102,6 +103,22 @@ def _add_guest_commands(commands: _Commands) -> None:
     commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
   ./lab soak
 """, lambda args: test.soak(args.yes))
+
+    one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
+  ./lab bench                        in the emulated PC, where a tick is an instruction
+  ./lab bench --kernel 6.12 --json
+  ./lab bench --growth               also on 2 and 4 CPUs
+  ./lab bench --here                 on this machine's own VT-x, in cycles: loads modules here
+  ./lab bench --where                follow one VMCALL, instruction by instruction
+  ./lab bench --accept               write bench/figures.json, for the book and the tests
+""", _bench)
+    _take_machine(one)
+    one.add_argument("--here", action="store_true", help="on this machine, not in the emulated PC")
+    one.add_argument("--growth", action="store_true",
+                     help="also with more CPUs, which takes some minutes more")
+    one.add_argument("--where", action="store_true", help="where the instructions of a VMCALL go")
+    one.add_argument("--json", action="store_true", help="print JSON")
+    one.add_argument("--accept", action="store_true", help="keep the figures in the tree")
 
 
 def _add_step_commands(commands: _Commands) -> None:
@@ -221,6 +238,12 @@ def _build(args: Arguments) -> int:
         notes = f", {item.warnings} warnings" if item.warnings else ""
         ui.say(f"  {item.module.relative_to(build.tree(args.kernel))}: {item.seconds:.1f} s{notes}")
     return 0
+
+
+def _bench(args: Arguments) -> int:
+    if args.where:
+        return bench_where.run(_machine(args), args.accept, args.yes)
+    return bench.run(_machine(args), args.here, args.growth, args.json, args.accept, args.yes)
 
 
 def _setup(args: Arguments) -> int:

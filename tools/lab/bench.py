@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""./lab bench: what a VM exit costs in the floor, in step 05 and in KVM, with the same guest.
+
+In the emulated PC the unit is the tick: Bochs counts one for each instruction, so the least of many
+batches is a number that repeats. On a processor the unit is the cycle of its time-stamp counter.
+"""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from . import bench_report, bochs, build, kernels, packages, proc, ui
+from .bench_report import Costs
+from .common import BUILD, ROOT, LabError, choose_steps, locked, module_name, shown
+
+BENCH = ROOT / "bench"
+PLACE = BUILD / "bench"
+LIMIT = 600.0
+#: As in bench/guest.S: instructions in a batch.
+ROUNDS = 100
+#: At least this many batches of each kind must have come.
+BATCHES = 20
+MORE_CPUS = (2, 4)
+KVM = ("irqbypass", "kvm", "kvm-intel")
+
+SCENARIO = """\
+stty -F /dev/ttyS1 115200 raw -echo
+exec >/dev/ttyS1 2>&1
+export INSMOD=/lab/bin/insmod
+sh /lab/bench/measure.sh /lab/bench {names}
+"""
+#: Step 06's way: on each CPU the ticks of the quickest batch; and the parts of a launch.
+MANY = """\
+stty -F /dev/ttyS1 115200 raw -echo
+exec >/dev/ttyS1 2>&1
+/lab/bin/insmod /lab/bench/bench_many.ko && sleep 1
+awk '$2 == "running" { print "@@ cpu", $1, $NF }' /sys/kernel/debug/bench_many/cpus
+rmmod bench_many
+"""
+PARTS = """\
+/lab/bin/insmod /lab/bench/bench_parts.ko
+dmesg | sed -n 's/.*bench_parts: \\(part\\|bytes\\) /@@ \\1 /p'
+rmmod bench_parts
+"""
+LOAD_KVM = """\
+for module in irqbypass kvm kvm-intel; do
+  [ -e /lab/kernel/$module.ko ] && insmod /lab/kernel/$module.ko
+done
+sh /lab/bench/measure.sh /lab/bench kvm
+"""
+
+
+def flat_program(stem: str) -> Path:
+    """A guest of bench/ as a flat binary."""
+    target, linked = PLACE / f"{stem}.bin", PLACE / f"{stem}.elf"
+    with locked(PLACE / f"{stem}.lock"):
+        _tool("gcc-12", "-c", "-Wa,--fatal-warnings", "-o", PLACE / f"{stem}.o",
+              BENCH / f"{stem}.S")
+        _tool("ld", "-nostdlib", "-e", "0", "--no-warn-rwx-segments", "-T", BENCH / "guest.ld",
+              "-o", linked, PLACE / f"{stem}.o")
+        _tool("objcopy", "-O", "binary", "-j", ".guest", linked, target)
+    return target
+
+
+def kvm_client() -> Path:
+    """The program that runs the guest in KVM."""
+    target = PLACE / "kvm-client"
+    with locked(PLACE / "kvm-client.lock"):
+        _tool("gcc-12", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target,
+              BENCH / "kvm_client.c")
+    return target
+
+
+def kvm_modules(kernel: str) -> dict[str, bytes]:
+    """KVM's modules, by the names under which the machine finds them."""
+    found = {}
+    for name in KVM:
+        try:
+            found[f"lab/kernel/{name}.ko"] = kernels.module_file(kernel, name)
+        except LabError:
+            if name != "irqbypass":  # which some kernels have built in
+                raise
+    return found
+
+
+def _tool(*words: str | Path) -> None:
+    log = PLACE / f"{words[0]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if proc.run_logged([str(word) for word in words], log) != 0:
+        raise LabError(f"{words[0]} failed. Log: {shown(log)}")
+
+
+def modules(kernel: str, folders: list[Path], place: Path, yes: bool = True) -> dict[str, Path]:
+    """Builds modules for a kernel; by the names under which the machine finds them."""
+    build.build(kernel, folders, yes, collect=place)
+    names = [f"{module_name(folder)}.ko" for folder in folders]
+    return {f"lab/bench/{name}": place / name for name in names}
+
+
+def files(kernel: str, place: Path, more: list[Path], yes: bool = True) -> dict[str, Path]:
+    """What measure.sh needs in a machine, but for KVM; and more modules."""
+    folders = [*choose_steps(["05"]), BENCH / "bench-floor", *more]
+    return {"lab/bench/measure.sh": BENCH / "measure.sh",
+            "lab/bench/guest.bin": flat_program("guest"),
+            **modules(kernel, folders, place, yes)}
+
+
+def read(lines: list[str]) -> dict[str, dict[str, list[int]]]:
+    """The batches in the output of measure.sh: who, what, and the ticks of each batch."""
+    found: dict[str, dict[str, list[int]]] = {}
+    who = ""
+    for line in lines:
+        if line.startswith("@@ failed"):
+            raise LabError(f"The benchmark could not run: {line[3:]}.")
+        if line.startswith("@@ "):
+            who = line[3:].strip()
+        elif match := re.search(r"\bbench (\S+)((?: [0-9a-f]{8})+)\s*$", line):
+            batches = found.setdefault(who, {}).setdefault(match[1], [])
+            batches += [int(word, 16) for word in match[2].split()]
+    for name, rows in found.items():
+        for row, batches in rows.items():
+            if len(batches) < BATCHES:
+                raise LabError(f"{name}: only {len(batches)} batches of {row} came.")
+    return found
+
+
+def costs(batches: dict[str, list[int]]) -> dict[str, float]:
+    """Ticks of one round trip, net of the loop, from the quickest batches."""
+    return {row: round((min(batches[row]) - min(batches[_loop_of(row)])) / ROUNDS, 2)
+            for row in bench_report.ROWS}
+
+
+def spread(batches: dict[str, list[int]]) -> dict[str, list[float]]:
+    """Median, and the tenth and ninetieth of a hundred, of a round trip net of the loop."""
+    found = {}
+    for row in bench_report.ROWS:
+        loop = statistics.median(batches[_loop_of(row)])
+        each = [(batch - loop) / ROUNDS for batch in batches[row]]
+        tenths = statistics.quantiles(each, n=10, method="inclusive")
+        found[row] = [round(value, 1) for value in (statistics.median(each), tenths[0], tenths[-1])]
+    return found
+
+
+def _loop_of(row: str) -> str:
+    return "empty-cpuid" if row == "cpuid" else "empty"
+
+
+def in_machine(machine: bochs.Machine, yes: bool) -> Costs:
+    """Boots once and measures everything that needs one CPU."""
+    folder = bochs.boot_folder("bench")
+    more = [BENCH / "bench-many", BENCH / "bench-parts"]
+    content: dict[str, bytes | str | Path] = {
+        **files(machine.kernel, folder / "modules", more, yes),
+        "lab/bench/kvm-client": kvm_client(), **kvm_modules(machine.kernel)}
+    names = " ".join(name for name in bench_report.WHO if name != "kvm")
+    content["lab/scenario"] = MANY + PARTS + SCENARIO.format(names=names) + LOAD_KVM
+    lines = _boot(machine, folder, content, "about a minute")
+    found = read(lines)
+    if missing := set(bench_report.WHO) - set(found):
+        raise LabError(f"Nothing came from {', '.join(sorted(missing))}.")
+    return Costs(str(machine), {who: costs(found[who]) for who in bench_report.WHO},
+                 growth={machine.cpus: _dearest_cpu(lines, machine.cpus)},
+                 parts=_counted(lines, "part"), memory=_counted(lines, "bytes"))
+
+
+def with_more_cpus(machine: bochs.Machine, cpus: int) -> float:
+    """Ticks of a VMCALL with a guest on each of some CPUs at once: of the CPU where it is most."""
+    folder = bochs.boot_folder("bench")
+    content: dict[str, bytes | str | Path] = {
+        **modules(machine.kernel, [BENCH / "bench-many"], folder / "modules"),
+        "lab/scenario": MANY}
+    lines = _boot(replace(machine, cpus=cpus), folder, content, "some minutes")
+    return _dearest_cpu(lines, cpus)
+
+
+def _boot(machine: bochs.Machine, folder: Path, content: dict[str, bytes | str | Path],
+          how_long: str) -> list[str]:
+    boot = bochs.Boot(folder, machine, content)
+    lines: list[str] = []
+    with ui.busy(f"Measuring on {machine} in the Bochs emulator ({how_long})"):
+        outcome = boot.run(LIMIT, on_result=lines.append)
+    if not outcome.good:
+        raise LabError(boot.explain(outcome))
+    return lines
+
+
+def _dearest_cpu(lines: list[str], cpus: int) -> float:
+    found = [int(match[1]) for line in lines if (match := re.match(r"@@ cpu \d+ (\d+)$", line))]
+    if len(found) != cpus:
+        raise LabError(f"Of {cpus} CPUs {len(found)} had a guest that runs.")
+    return round(max(found) / ROUNDS, 2)
+
+
+def _counted(lines: list[str], word: str) -> dict[str, int]:
+    """What bench_parts logs: a number and what it counts."""
+    return {match[2]: int(match[1]) for line in lines
+            if (match := re.match(rf"@@ {word} (\d+) (.*)$", line))}
+
+
+def here(yes: bool) -> Costs:
+    """Builds the modules for the running kernel, and measures on this very processor."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    if not re.search(r"^flags\s*:.*\bvmx\b", flags, re.MULTILINE):
+        raise LabError("This processor has no VT-x, or the firmware hides it (./lab check says"
+                       " more). Without --here, ./lab bench measures in the emulated PC.")
+    place = PLACE / "here"
+    place.mkdir(parents=True, exist_ok=True)
+    copy = place / "source"
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in ("common", "step05-exits", "bench"):
+        for source in build.sources(ROOT / name):
+            target = copy / name / source
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name / source, target)
+    for folder in ("step05-exits", "bench/bench-floor"):
+        log = place / f"{Path(folder).name}.log"
+        if proc.run_logged(["make", "-C", str(copy / folder)], log) != 0:
+            raise LabError(f"{folder} does not build for this kernel. Log: {shown(log)}")
+        name = module_name(Path(folder))
+        shutil.copyfile(copy / folder / f"{name}.ko", place / f"{name}.ko")
+    shutil.copyfile(flat_program("guest"), place / "guest.bin")
+    shutil.copyfile(kvm_client(), place / "kvm-client")
+    (place / "kvm-client").chmod(0o755)
+    names = [who for who in bench_report.WHO if who != "kvm" or Path("/dev/kvm").exists()]
+    command = ["sh", str(BENCH / "measure.sh"), str(place), *names]
+    if os.geteuid() != 0:
+        command.insert(0, "sudo")
+    if not yes and not (ui.can_ask() and ui.ask(
+            "This loads modules of this checkout into this machine's kernel. A defect can stop it"
+            " at once: save your work first. Go on?")):
+        raise LabError("Nothing was done. (Where nobody can answer, say --yes.)")
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    found = read(output.splitlines())
+    return Costs(f"{_processor(flags)}, Linux {platform.release()}",
+                 {who: costs(rows) for who, rows in found.items()},
+                 {who: spread(rows) for who, rows in found.items()})
+
+
+def _processor(cpuinfo: str) -> str:
+    match = re.search(r"^model name\s*: (.*)$", cpuinfo, re.MULTILINE)
+    return match[1] if match else "this processor"
+
+
+def run(machine: bochs.Machine, on_this_machine: bool, growth: bool, as_json: bool, accept: bool,
+        yes: bool) -> int:
+    """Carries out ./lab bench; returns its exit status."""
+    if on_this_machine:
+        found = here(yes)
+    else:
+        packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+        machine.check()
+        found = in_machine(machine, yes)
+        if growth:
+            for cpus in MORE_CPUS:
+                found.growth[cpus] = with_more_cpus(machine, cpus)
+    if as_json:
+        print(json.dumps(found.data(), indent=1))
+    else:
+        ui.say(found.text())
+    if accept and not on_this_machine:
+        found.keep(machine.kernel)
+    return 0

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ./lab bench says of its figures: a table, JSON, and for the book a file and a bar chart."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Mapping
+
+from .common import ROOT
+
+#: What makes the guest exit, by the names in bench/guest.S.
+ROWS = {
+    "vmcall": "VMCALL",
+    "cpuid": "CPUID",
+    "rdmsr": "RDMSR of IA32_APIC_BASE",
+    "out": "OUT to a port",
+    "cr4": "MOV to CR4, gives #GP",
+    "ud": "UD2, gives #UD",
+}
+#: Who answers, by the names in bench/measure.sh.
+WHO = {
+    "floor": "floor",
+    "step05-no-trace": "no trace",
+    "step05": "step 05",
+    "kvm": "KVM",
+}
+LAUNCH = "ticks from load to the first exit and back, step 04"
+MEMORY = "bytes"
+#: The figures that were accepted: what the book shows, and what tests compare with.
+FIGURES = ROOT / "bench" / "figures.json"
+FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
+
+
+def accepted() -> dict[str, Any]:
+    """The accepted figures, by kernel."""
+    return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+
+
+def number(value: float) -> str:
+    """1124 or 77.5, without a zero behind the point."""
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+@dataclass
+class Costs:
+    """Ticks or cycles of a round trip, by who answers and what made the guest exit."""
+
+    machine: str
+    least: dict[str, dict[str, float]]
+    #: On a processor: median, and the tenth and ninetieth of a hundred.
+    spread: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    #: VMCALL in step 06, by how many CPUs have a guest.
+    growth: dict[int, float] = field(default_factory=dict)
+    #: What lies between loading step 04 and its first exit.
+    parts: dict[str, int] = field(default_factory=dict)
+    #: Bytes.
+    memory: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        return "cycles (silicon)" if self.spread else "ticks (Bochs: instructions)"
+
+    def data(self) -> dict[str, Any]:
+        """For --json."""
+        found: dict[str, Any] = {"machine": self.machine, "unit": self.unit, "least": self.least}
+        more = {"median_p10_p90": self.spread, "vmcall_by_cpus": self.growth,
+                "launch_parts": self.parts, "memory_bytes": self.memory}
+        return {**found, **{name: rows for name, rows in more.items() if rows}}
+
+    def text(self) -> str:
+        """For a person: everything."""
+        blocks = [self.table()]
+        if self.growth:
+            blocks.append(growth_table(self.growth))
+        if self.parts:
+            blocks.append(lines_of(LAUNCH, self.parts, True))
+        if self.memory:
+            blocks.append(lines_of(MEMORY, self.memory))
+        return "\n\n".join(blocks)
+
+    def table(self) -> str:
+        """For a person."""
+        names = [who for who in WHO if who in self.least]
+        head = ["exit and way back", *(WHO[who] for who in names)]
+        wanted = (("step05-no-trace", "floor"), ("kvm", "step05-no-trace"), ("kvm", "step05"))
+        ratios = [(above, below) for above, below in wanted if above in names and below in names]
+        head += [f"{WHO[above]} / {WHO[below]}" for above, below in ratios]
+        rows = [head]
+        for row, title in ROWS.items():
+            cells = [self._cell(who, row) for who in names]
+            cells += [f"{self._value(above, row) / self._value(below, row):.1f}"
+                      for above, below in ratios]
+            rows.append([title, *cells])
+        widths = [max(len(line[column]) for line in rows) for column in range(len(head))]
+        lines = ["  ".join([line[0].ljust(widths[0]),
+                            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
+                 for line in rows]
+        note = "no trace: step 05 with trace=0"
+        return "\n".join([f"{self.machine}: {self.unit}", "", *lines, "", note])
+
+    def _value(self, who: str, row: str) -> float:
+        return self.spread[who][row][0] if self.spread else self.least[who][row]
+
+    def _cell(self, who: str, row: str) -> str:
+        if not self.spread:
+            return number(self.least[who][row])
+        median, low, high = self.spread[who][row]
+        return f"{median:.0f} ({low:.0f}-{high:.0f})"
+
+    def keep(self, kernel: str) -> None:
+        """Writes what the book and the tests read."""
+        figures = accepted()
+        before = figures.get(kernel, {}).get("vmcall_by_cpus", {})
+        self.growth = {**{int(cpus): ticks for cpus, ticks in before.items()}, **self.growth}
+        figures[kernel] = self.data()
+        FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        texts = {"costs": self.table(), "growth": growth_table(self.growth),
+                 "launch": "\n\n".join([lines_of(LAUNCH, self.parts, True),
+                                        lines_of(MEMORY, self.memory)])}
+        for name, text in texts.items():
+            (FOR_THE_BOOK / f"{name}-{kernel}.txt").write_text(text + "\n", encoding="utf-8")
+        chart = ROOT / "docs" / "figures" / f"exit-costs-{kernel}.svg"
+        chart.write_text(self.chart(), encoding="utf-8")
+
+    def chart(self) -> str:
+        """A bar for each cell of the table; one that dwarfs all others is cut."""
+        bar, gap, left, wide, top = 17, 16, 210, 600, 56
+        names = [who for who in WHO if who in self.least]
+        values = sorted(value for rows in self.least.values() for value in rows.values())
+        while values[-1] > 3 * values[-2]:
+            values.pop()
+        most = values[-1]
+        height = top + len(ROWS) * (len(names) * bar + gap)
+        fills = {"floor": "grey", "step05-no-trace": "green", "step05": "blue", "kvm": "amber"}
+        body = []
+        for place, who in enumerate(names):
+            x = left + place * 165
+            body.append(f'<rect class="{fills[who]}" x="{x}" y="16" width="14" height="14"/>'
+                        f'<text x="{x + 21}" y="28">{WHO[who]}</text>')
+        y = top
+        for row, title in ROWS.items():
+            middle = y + len(names) * bar / 2 + 5
+            body.append(f'<text x="{left - 12}" y="{middle:g}" text-anchor="end">{title}</text>')
+            for who in names:
+                value = self.least[who][row]
+                width = max(2.0, min(1.0, value / most) * wide)
+                cut = " (bar cut)" if value > most else ""
+                body.append(f'<rect class="{fills[who]}" x="{left}" y="{y}" width="{width:.1f}"'
+                            f' height="{bar - 3}"/>')
+                body.append(f'<text class="small" x="{left + width + 7:.1f}" y="{y + 11.5:g}">'
+                            f'{number(value)}{cut}</text>')
+                y += bar
+            y += gap
+        said = "; ".join(f"{title}: " + ", ".join(f"{WHO[who]} {number(self.least[who][row])}"
+                                                 for who in names)
+                         for row, title in ROWS.items())
+        title = f"Cost of a VM exit and the way back: {self.unit}; {self.machine}"
+        return CHART.format(width=left + wide + 110, height=height, body="\n".join(body),
+                            title=title, said=said)
+
+
+def growth_table(ticks: Mapping[int, float]) -> str:
+    """What a VMCALL costs by the number of CPUs."""
+    rows = {f"with {cpus} CPU{'s' if cpus > 1 else ''}": value
+            for cpus, value in sorted(ticks.items())}
+    return lines_of("ticks of a VMCALL in step 06, all CPUs with a guest at once", rows)
+
+
+def lines_of(title: str, rows: Mapping[Any, float], total: bool = False) -> str:
+    """A table of two columns: numbers, and what they count."""
+    cells = [(number(value), str(name)) for name, value in rows.items()]
+    if total:
+        cells.append((number(sum(rows.values())), "in all"))
+    width = max(len(cell) for cell, _ in cells)
+    return "\n".join([title, "", *(f"{cell.rjust(width)}  {name}" for cell, name in cells)])
+
+
+CHART = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" \
+height="{height}" role="img">
+<!-- SPDX-License-Identifier: CC-BY-4.0 -->
+<title>{title}</title>
+<desc>{said}</desc>
+<style>
+text {{ font-family: "DejaVu Sans", Verdana, "Segoe UI", sans-serif; font-size: 14px; \
+fill: #1b1f24; }}
+.small {{ font-size: 12px; }}
+.grey {{ fill: #eef0f3; stroke: #6b7280; }} .blue {{ fill: #e3ecfb; stroke: #1c4fb8; }}
+.green {{ fill: #e2f3e4; stroke: #2e7d32; }} .amber {{ fill: #fdf1d7; stroke: #a15c00; }}
+rect {{ stroke-width: 1.5; }}
+</style>
+<rect x="0" y="0" width="{width}" height="{height}" fill="#ffffff"/>
+{body}
+</svg>
+"""
