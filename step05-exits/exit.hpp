@@ -96,7 +96,9 @@ struct Exit {
 
     /// The instruction that left the guest raises an exception instead of being done.
     Action raise(Vector vector) const {
+        // [exercise 05-5]
         return deliver(InterruptionInformation::exception(vector), 0);
+        // [exercise 05-5]
     }
     // [raise]
 

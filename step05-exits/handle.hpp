@@ -21,6 +21,7 @@ namespace vtx {
 /// one, but with a hypervisor, without VMX, and without what the guest may not use.
 /// \sdm{cpuid-emulation}
 [[gnu::always_inline]] inline Action handle_cpuid(Exit exit) {
+    // [exercise 05-2]
     GuestRegisters &registers = exit.guest.registers;
     const auto leaf = static_cast<std::uint32_t>(registers.rax);
     CpuidResult result = cpuid(leaf, static_cast<std::uint32_t>(registers.rcx));
@@ -37,6 +38,7 @@ namespace vtx {
     registers.rcx = result.ecx;
     registers.rdx = result.edx;
     return exit.skip_instruction();
+    // [exercise 05-2]
 }
 // [cpuid]
 

@@ -27,8 +27,10 @@ constexpr std::uint64_t error_result(int number) {
 [[gnu::noinline]] inline std::uint64_t
 print(Guest &guest, std::uint64_t address, std::uint64_t length) {
     static constexpr std::uint64_t longest = 4096;
+    // [exercise 05-3]
     if (length > longest || !GuestMemory::contains(address, length))
         return error_result(VTX_EFAULT);
+    // [exercise 05-3]
     if (length > guest.output.room())
         return error_result(VTX_ENOSPC);
     for (std::uint64_t i = 0; i < length; i++)

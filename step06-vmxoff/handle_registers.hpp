@@ -100,8 +100,10 @@ inline Action handle_rdmsr(Exit exit) {
     default:
         return exit.raise(Vector::general_protection);
     }
+    // [exercise 05-4]
     registers.rax = static_cast<std::uint32_t>(value);
     registers.rdx = value >> 32;
+    // [exercise 05-4]
     return exit.skip_instruction();
 }
 
