@@ -47,6 +47,7 @@ struct Step {
 constinit Step *loaded = nullptr;
 
 // [threads]
+// [exercise 06-3]
 /// The thread of a processor begins. The processors that were online at insmod have their guests
 /// already, for insmod could still fail then; one that is first seen later gets its guest here.
 void begin(unsigned int cpu) {
@@ -62,6 +63,7 @@ bool has_work(unsigned int cpu) {
 /// or stopped, because the module is unloaded: VMX operation is off then, so there is nothing to
 /// hand over and nothing to wait for.
 void work(unsigned int cpu) { loaded->guests[cpu]->run(); }
+// [exercise 06-3]
 // [threads]
 
 /// The file `cpus`.
@@ -143,8 +145,10 @@ int photograph(Step &step) {
     return vtx_visit_cpus(
         [](void *context) {
             Picture &taken = *static_cast<Picture *>(context);
+            // [exercise 06-4]
             taken.check = check_vmx();
             taken.now = HostSnapshot::take();
+            // [exercise 06-4]
         },
         [](unsigned int cpu, void *context) {
             Picture &taken = *static_cast<Picture *>(context);
@@ -248,19 +252,23 @@ int step_start() {
 void step_stop() {
     Box<Step> step(loaded); // frees the pages when it goes, at the end
 
+    // [exercise 06-1]
     vtx_files_remove();
     vtx_threads_stop(); // each thread has left its last scope: VMCLEAR, VMXOFF, CR4
     vtx_log("the guests have stopped");
     tell_counts(*step);
 
     Proof proof{*step, HostSnapshot::take(), false, {}, {}};
+    // [exercise 06-2]
     vtx_visit_cpus(look, judge, &proof);
+    // [exercise 06-2]
     if (proof.unproved == 0)
         vtx_log(
             "VMXOFF faults on every logical processor (%u): out of VMX operation, and "
             "as they were before",
             proof.left);
     step.reset();
+    // [exercise 06-1]
     vtx_log("unloaded: all pages are free again");
 }
 // [teardown]

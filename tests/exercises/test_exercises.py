@@ -47,7 +47,8 @@ def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
             ends = ends_on(exercise, cpu) if direction == "start" else ""
             # What spoils the machine has one of its own. The two directions boot side by side.
             tag = exercise.number if ends else f"exercises-{direction}"
-            machine = Guest("6.1", cpu, tag=tag, limit=300)
+            machine = Guest("6.1", cpu, exercise.processors, tag=tag,
+                            limit=300 * exercise.processors)
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             ends=ends if ends != "oops" else "",
                             name=f"{direction} {exercise.number}")

@@ -56,6 +56,7 @@ class Exercise:
     source: str = ""  # of a repair: the public thread in which the mistake was told
     script: str = "load && unload"
     cpus: tuple[str, ...] = ("haswell",)
+    processors: int = 1
     guests: tuple[tuple[str, str], ...] = ()  # programs for step 05: name and assembly
     broken: tuple[str, ...] = ()  # of a repair: "loads", "kernel" if the mistake fails these checks
     # Of a repair: on the first CPU the mistake ends the machine ("panic", "triple fault"), or kills

@@ -75,7 +75,7 @@ class _Hung(Exception):
 def boot(exercise: Exercise, cpu: str, module: Path, folder: Path) -> grading.Seen:
     """Runs the exercise's script in an emulated machine of its own."""
     inside = f"/lab/modules/{module.name}"
-    machine = bochs.Boot(folder, bochs.Machine(KERNEL, cpu), {
+    machine = bochs.Boot(folder, bochs.Machine(KERNEL, cpu, exercise.processors), {
         inside.lstrip("/"): module, **grading.files(exercise), "lab/scenario": DRIVER,
         "lab/exercise": grading.script(exercise, inside)})
     log: list[str] = []
