@@ -52,7 +52,7 @@ struct Exit {
     // [skip]
     /// The instruction is done: the guest goes on behind it. An instruction also ends the one-
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
-    /// \sdm{resuming-guest-software-after-handling-an-exception}
+    /// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
     [[gnu::always_inline]] Action skip_instruction() const {
         // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit
         // code is never up there, for nothing is mapped: so this is right for both.
