@@ -54,12 +54,14 @@ struct Exit {
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
     [[gnu::always_inline]] Action skip_instruction() const {
+        // [exercise 05-1]
         // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit
         // code is never up there, for nothing is mapped: so this is right for both.
         static_assert(GuestMemory::end <= std::uint64_t{1} << 32);
         const std::uint64_t next =
             vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length);
         vmcs.write(FieldNatural::guest_rip, std::uint64_t{static_cast<std::uint32_t>(next)});
+        // [exercise 05-1]
         clear_shadow();
         return Action::resume;
     }
