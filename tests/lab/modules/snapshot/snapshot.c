@@ -73,11 +73,14 @@ static void add_segments(struct snapshot *snapshot)
 {
 	struct desc_ptr gdtr = {}, idtr = {};
 	u16 ldtr, tr;
-	u64 limit = 0;
+	u64 ss = 0, limit = 0;
 	const u64 *gdt;
 
 	ADD_MOV(snapshot, "CS", "cs");
-	ADD_MOV(snapshot, "SS", "ss");
+	/* Linux runs with either: SYSCALL loads __KERNEL_DS, an interrupt from user space a null
+	 * selector, and a switch from one task to another leaves SS alone. */
+	asm volatile("mov %%ss, %0" : "=r"(ss));
+	add(snapshot, "SS, if neither null nor __KERNEL_DS", ss == __KERNEL_DS ? 0 : ss);
 	ADD_MOV(snapshot, "DS", "ds");
 	ADD_MOV(snapshot, "ES", "es");
 	ADD_MOV(snapshot, "FS", "fs");
