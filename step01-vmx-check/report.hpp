@@ -159,11 +159,11 @@ template <Control C> void tell_controls(const Reading &reading) {
         vtx_log("%s: this CPU has none", ControlTable<C>::name);
         return;
     }
-    // [exercise 01-4]
+    // [exercise 01-3]
     for (unsigned bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
         (name_of_bit<C>(bit) != nullptr ? controls : reserved)
             .add(setting(static_cast<C>(bit), reading.vmx->allowed<C>()));
-    // [exercise 01-4]
+    // [exercise 01-3]
     vtx_log(
         "%s: %u must be 1 (and %u reserved bits), %u may be 1, %u must be 0", ControlTable<C>::name,
         controls.must_be_1, reserved.must_be_1, controls.may_be_1, controls.must_be_0);

@@ -43,12 +43,10 @@ inline VmxCheck check_vmx() {
     check.hypervisor = (ecx & (1u << 31)) != 0;
     // [exercise 01-1]
 
-    // [exercise 01-3]
     // The register exists only where the feature does: RDMSR would fault on other CPUs. (And a
     // hypervisor below us may have forgotten it: then it counts as "not allowed".)
     if (check.vmx)
         check.feature_control = read_msr_safe(Msr::feature_control).value_or(0);
-    // [exercise 01-3]
     return check;
 }
 
