@@ -157,12 +157,12 @@ guest hypercall_time
 	HYPERCALL(HYPERCALL_TIME)
 	movq	%rax, %rcx
 	cmpq	%rbx, %rcx
-	EXPECT(a)
+	EXPECT(ae)
 	rdtsc
 	shlq	$32, %rdx
 	orq	%rax, %rdx
 	cmpq	%rdx, %rcx
-	EXPECT(b)
+	EXPECT(be)
 	PASS
 
 guest hypercall_unknown

@@ -73,7 +73,7 @@ guest_with_handlers msr_tsc
 	shlq	$32, %rdx
 	orq	%rdx, %rax
 	cmpq	%rbx, %rax
-	EXPECT(a)
+	EXPECT(ae)
 	subq	%rbx, %rax
 	cmpq	$0x10000000, %rax
 	EXPECT(b)
