@@ -4,6 +4,7 @@
 // does, one line each on the printer port, which run.py reads.
 #include "bare_metal.hpp"
 #include "deviations.hpp"
+#include "instruction_errors.hpp"
 #include "mutations.hpp"
 #include "tables.hpp"
 
@@ -37,6 +38,7 @@ ProcessorDescription cpu;
 EntrySituation situation;
 Surroundings around;
 VmcsSnapshot base, wanted, written;
+std::uint64_t vmxon_region;
 bool supported[field_count];
 Verdict verdict;
 std::uint32_t case_number;
@@ -416,6 +418,9 @@ void run_base(unsigned index) {
     print(' ');
     print_bits(verdict.broken);
     print(" - 0 | known good\n");
+    if (index == 0) {
+        provoke_errors(cpu.vmx, vmxon_region, around.current_vmcs);
+    }
     activate_vmcs();
 }
 
@@ -480,7 +485,7 @@ void differential() {
     });
     write_cr0(read_cr0() | Cr0::wp | cpu.vmx.cr0_fixed0);
     write_cr4(read_cr4() | Cr4::vmxe | cpu.vmx.cr4_fixed0);
-    const std::uint64_t vmxon_region = new_page();
+    vmxon_region = new_page();
     *words_at(vmxon_region) = cpu.vmx.revision();
     make_pages();
     check(vmxon(PhysicalAddress{vmxon_region}), "VMXON");

@@ -115,11 +115,18 @@ class Report:
     proved: set[str] = field(default_factory=set)            # ... alone, or named in Bochs's log
     kept: set[str] = field(default_factory=set)              # ... and got past with another value
     deviations: Counter[int] = field(default_factory=Counter)
+    errors: Counter[int] = field(default_factory=Counter)    # of instructions that had to fail
     logged: int = 0                                          # cases whose log line was compared
     problems: list[str] = field(default_factory=list)
     processor: list[str] = field(default_factory=list)
     rules: list[list[str]] = field(default_factory=list)
     table: list[list[str]] = field(default_factory=list)     # the deviations, as the image has them
+
+    def all_errors(self) -> Counter[int]:
+        """VM-instruction errors: those of failed entries, too."""
+        return self.errors + Counter({int(outcome.removeprefix("error "), 16): count
+                                      for outcome, count in self.outcomes.items()
+                                      if outcome.startswith("error ")})
 
 
 def boot(folder: Path, model: str, limit: float) -> float:
@@ -200,6 +207,8 @@ def read_output(report: Report, folder: Path) -> None:
             elif kind == "K":
                 rule, count, what = rest.split("\t")
                 report.panics[rule, what] = int(count, 16)
+            elif kind == "E":
+                read_error(report, rest)
             elif kind == "H":
                 report.kept = set(rest.split(","))
             elif kind == "N":
@@ -210,6 +219,8 @@ def read_output(report: Report, folder: Path) -> None:
                 report.problems.append(rest)
             elif kind == "END":
                 ended = True
+    if ended and not report.errors:
+        report.problems.append("no instruction was made to fail")
     if not ended:
         tail = (folder / "bochs.log").read_text(encoding="utf-8", errors="replace")[-600:]
         report.problems.append(f"the image did not end well; the end of Bochs's log: {tail}")
@@ -246,6 +257,15 @@ def read_case(report: Report, line: str, log: dict[int, list[str]]) -> None:
     if agreement in "=!":
         judge_log(report, number, seen, kept | additions_of(report, match.group(8)),
                   log.get(number, []))
+
+
+def read_error(report: Report, line: str) -> None:
+    """Counts an instruction that failed on purpose."""
+    expected, seen, what = line.split(" ", 2)
+    report.errors[int(seen, 16)] += 1
+    if expected != seen:
+        report.problems.append(f"{what}: VM-instruction error {int(seen, 16)}, not "
+                               f"{int(expected, 16)}")
 
 
 def additions_of(report: Report, used: str) -> set[str]:
@@ -306,6 +326,7 @@ def summary(reports: list[Report], seconds: float) -> dict:
             "undecided": report.kinds["~"], "unexplained": report.kinds["X"],
             "skipped": report.panics.total(), "log_lines_compared": report.logged,
             "outcomes": dict(sorted(report.outcomes.items())),
+            "instruction_errors": dict(sorted(report.all_errors().items())),
         } for report in reports},
         "deviations": [{
             "kind": row[0], "rule": row[1], "what": row[3],
