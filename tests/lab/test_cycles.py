@@ -17,8 +17,8 @@ CYCLES = 300
 EARLY = 50
 GUEST = Guest("6.1", tag="cycles")
 #: Rounds through all points before the early and before the late measurement. Four show what is
-#: lost at several points, or many pages at one; 20 show two pages at one.
-ROUNDS = (1, often(4, 20))
+#: lost at several points, or many pages at one; 14 show three pages at one.
+ROUNDS = (1, often(4, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
 
