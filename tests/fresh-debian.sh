@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Proves the README's two commands on a fresh Debian 12: makes a minimal tree by debootstrap, clones
-# this checkout's last commit into it, and runs ./lab run and ./lab test there in a chroot.
+# Proves the README's commands on a fresh Debian 12: makes a minimal tree by debootstrap, clones this
+# checkout's last commit into it, and runs ./lab run, docs and test there in a chroot.
 #
 #   sudo tests/fresh-debian.sh [FOLDER]     FOLDER must not exist; default: build/fresh-debian
 #
-# VTX_KEEP=1 keeps the tree. VTX_ONLY=run leaves ./lab test out.
+# VTX_KEEP=1 keeps the tree. VTX_ONLY="run docs" leaves ./lab test out.
 set -euo pipefail
 
 case "${1:-}" in -*) sed -n '4,9s/^# \?//p' "$0"; exit 2 ;; esac
@@ -83,11 +83,13 @@ timed "git, python3" logged inside sh -c \
     'apt-get update && apt-get install -y --no-install-recommends ca-certificates git python3'
 git -c safe.directory='*' -C "$here" bundle create "$tree/srv/checkout.bundle" HEAD >>"$log" 2>&1
 timed "git clone" logged inside git clone /srv/checkout.bundle /srv/VtxTutorial
-timed "./lab run" shown inside sh -c 'cd /srv/VtxTutorial && ./lab run --yes'
-timed "./lab run, prepared" shown inside sh -c 'cd /srv/VtxTutorial && ./lab run --yes'
-if [ "${VTX_ONLY:-}" != run ]; then
-    timed "./lab test" shown inside sh -c 'cd /srv/VtxTutorial && ./lab test --yes'
-fi
+for command in ${VTX_ONLY:-run docs test}; do
+    timed "./lab $command" shown inside sh -c "cd /srv/VtxTutorial && ./lab $command --yes"
+    [ "$command" = test ] \
+        || timed "./lab $command, prepared" shown inside sh -c "cd /srv/VtxTutorial && ./lab $command --yes"
+done
+changed=$(inside git -C /srv/VtxTutorial status --porcelain)
+[ -z "$changed" ] || fail "the checkout is no longer clean: $changed"
 say "Everything worked:"
 printf '  %s\n' "${times[@]}"
 du -sh --one-file-system "$tree" | awk '{print "  disk used by the tree: " $1}'
