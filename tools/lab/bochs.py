@@ -159,6 +159,10 @@ class Boot:
         # Debian builds Bochs with its debugger, which waits at a prompt for "continue".
         (folder / "debugger").write_text("c\n", encoding="ascii")
 
+    def announcement(self) -> str:
+        """What to say while it boots. Each CPU is emulated in turn, on one of ours."""
+        return f"Booting {self.machine} in the Bochs emulator (about {20 * self.machine.cpus} s)"
+
     def run(self, limit: float, on_console: Callable[[str], None] = lambda line: None,
             on_result: Callable[[str], None] = lambda line: None, silence: float = 300.0,
             tick: Callable[[], None] = lambda: None) -> Outcome:

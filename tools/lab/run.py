@@ -180,7 +180,7 @@ def run(steps: list[Path], machine: bochs.Machine, parameters: list[str], yes: b
 def _watched(boot: bochs.Boot, reporter: Reporter) -> watch.Outcome:
     """Runs the boot: first with a line of progress, then with the steps' own words."""
     started = time.monotonic()
-    with ui.Waiting(f"Booting {boot.machine} in the Bochs emulator (about 20 s)") as waiting:
+    with ui.Waiting(boot.announcement()) as waiting:
 
         def console(line: str) -> None:
             if not reporter.ready and "@@READY" in line:

@@ -122,7 +122,7 @@ class _Relay:
     def wait_for_boot(self, boot: bochs.Boot) -> None:
         """Shows progress until the guest's first process runs."""
         started = time.monotonic()
-        with ui.Waiting(f"Booting {boot.machine} in the Bochs emulator (about 20 s)") as waiting:
+        with ui.Waiting(boot.announcement()) as waiting:
             while b"@@READY" not in self.pending or not self.pending.endswith(b"\n"):
                 self.pending += self._read(0.5, keyboard=False)[0]
                 if self.child.poll() is not None:
