@@ -8,17 +8,14 @@ writes them from a run. Numbers may differ from run to run, so the comparison le
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import expected
 from guest import Case, Guest, in_guest
+from terminal import type_into
 
 from lab import kernels
 from lab.common import BUILD, ROOT, shown
@@ -159,34 +156,9 @@ def test_book_static_constructor() -> None:
                                    if re.match(r"  CXX|step\.cpp: error", line)])
 
 
-def type_into_debugger(commands: list[bytes], limit: float = 240.0) -> str:
-    """Runs ./lab debug 04 on a terminal, types a command at each prompt, returns the screen."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [sys.executable, str(ROOT / "lab"), "debug", "04", "--yes"])
-    screen, prompts, end = b"", 0, time.monotonic() + limit
-    waiting = list(commands)
-    try:
-        while time.monotonic() < end:
-            if select.select([terminal], [], [], 0.5)[0]:
-                try:
-                    screen += os.read(terminal, 65536)
-                except OSError:
-                    return screen.decode("latin-1")
-            if screen.count(b"<bochs:") > prompts and screen.rstrip().endswith(b">") and waiting:
-                prompts += 1
-                os.write(terminal, waiting.pop(0) + b"\n")
-        raise AssertionError("./lab debug did not end: " + screen.decode("latin-1")[-2000:])
-    finally:
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
-        os.close(terminal)
-
-
 def test_book_vmexitbp() -> None:
     """Bochs's debugger stops at step 04's VM exit, and shows what the how-to says."""
-    screen = type_into_debugger([b"r", b"sreg", b"u /4", b"c"])
-    screen = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", screen).replace("\r", "")
+    screen = "".join(type_into(["debug", "04"], r"<bochs:\d+> ?", ["r", "sreg", "u /4", "c"]))
     begin = screen.index("(0) Caught VMEXIT")
     session = screen[begin:screen.index("=====", begin)]
     assert "rbx: 00000000_600d600d" in session

@@ -87,12 +87,13 @@ def _contents(machine: bochs.Machine, folder: Path, steps: list[Path],
             raise UsageError(f"--file {name}: there is no such file.")
         contents[f"root/{path.name}"] = path
     contents["lab/profile"] = PROFILE
+    contents["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"  # what makes ~ of /root in the prompt
     contents["lab/motd"] = MOTD.format(
         kernel=machine.kernel, cpu=machine.cpu, cpus=machine.cpus,
         plural="s" if machine.cpus > 1 else "", modules=" ".join(names), example=names[-1])
     contents["lab/scenario"] = (
         f"stty -F /dev/console rows {size.lines} cols {size.columns} 2>/dev/null\n"
-        f"export TERM={shlex.quote(os.environ.get('TERM', 'xterm'))} ENV=/lab/profile HOME=/root\n"
+        f"export TERM={shlex.quote(os.environ.get('TERM', 'xterm'))} ENV=/lab/profile\n"
         "cd /root\nsetsid cttyhack sh -i\n")
     return contents
 

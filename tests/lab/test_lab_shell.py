@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""./lab shell, with every line that the book has a reader type in the emulated PC."""
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from terminal import type_into
+
+from lab.common import ROOT
+
+PROMPT = "lab:~# "  # as the book has it
+STATUS = "; echo status $?"
+
+
+def typed_in_the_book() -> list[tuple[str, list[str]]]:
+    """The lines behind the prompt, by block: page and line of the first, and the lines."""
+    blocks = []
+    for page in sorted(ROOT.glob("docs/**/*.rst")):
+        text = page.read_text(encoding="utf-8")
+        for block in re.finditer(rf"(?:^ +{PROMPT}.*\n)+", text, re.MULTILINE):
+            number = text.count("\n", 0, block.start()) + 1
+            blocks.append((f"{page.relative_to(ROOT)}:{number}", [
+                line.strip().removeprefix(PROMPT) for line in block[0].splitlines()]))
+    return blocks
+
+
+def make_hello(folder: Path) -> Path:
+    """The guest of the how-to, by the command that the how-to gives."""
+    text = (ROOT / "docs/how-to/write-your-own-guest.rst").read_text(encoding="utf-8")
+    command = re.search(r"\$ (gcc .*)", text)
+    assert command
+    (folder / "hello.S").write_bytes((ROOT / "docs/how-to/hello.S").read_bytes())
+    subprocess.run(command[1].split(), cwd=folder, check=True)
+    return folder / "hello.bin"
+
+
+def test_shell_takes_what_the_book_types(tmp_path: Path) -> None:
+    """One boot: the blocks one after the other, each leaving no module behind."""
+    blocks = typed_in_the_book()
+    assert len(blocks) >= 5, "the book has lost its sessions in the shell"
+    # Without the kernel's log on the console, which could come between the letters of a prompt.
+    lines, owners = ["dmesg -n 1" + STATUS], ["dmesg"]
+    for place, block in blocks:
+        loaded = [line.split()[1] for line in block if line.startswith("load ")]
+        gone = [line.split()[1] for line in block if line.startswith("unload ")]
+        for line in [*block, *(f"unload {name}" for name in loaded if name not in gone)]:
+            if line != "poweroff -f":
+                lines.append(line + STATUS)
+                owners.append(f"{place}: {line}")
+    welcome, *answers = type_into(["shell", "--cpus", "2", "--file", str(make_hello(tmp_path))],
+                                  PROMPT, [*lines, "poweroff -f"])
+    assert "load " in welcome and "poweroff -f" in welcome
+    for owner, answer in zip(owners, answers):
+        assert "status 0\n" in answer, f"{owner}: {answer}"
+    # What the pages promise: a VMCS, the trace of a guest, the guests of all processors.
+    said = dict(zip(owners, answers))
+    for words, part in (("step03_vmcs/vmcs", "VM-execution controls"),
+                        ("step05_exits/exits", "exits in all"), ("step06_vmxoff/cpus", "running")):
+        shown = [answer for owner, answer in said.items() if owner.endswith(words)]
+        assert shown and all(part in answer for answer in shown), (words, shown)
