@@ -8,7 +8,6 @@
 #   make clean           leave sources only
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-step := $(notdir $(CURDIR))
 
 .PHONY: modules clean
 modules: | kernel-headers
@@ -23,6 +22,9 @@ clean: | kernel-headers
 .PHONY: kernel-headers
 kernel-headers:
 	@test -e $(KDIR)/Makefile || { echo >&2 "No kernel build tree at $(KDIR):" \
-	"install it (Debian: sudo apt install linux-headers-$(shell uname -r)), name another with" \
-	"KDIR=, or run ./lab run $(patsubst step%,%,$(firstword $(subst -, ,$(step)))) in the" \
-	"emulated machine, which needs none."; exit 1; }
+	"install it (Debian: sudo apt install linux-headers-$(shell uname -r)), or name another" \
+	"with KDIR=.$(in_the_lab)"; exit 1; }
+
+# In a copy of a step there is no lab.
+in_the_lab := $(if $(wildcard ../lab), The lab needs none: \
+	./lab run $(patsubst step%,%,$(firstword $(subst -, ,$(notdir $(CURDIR))))))

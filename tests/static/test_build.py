@@ -185,6 +185,18 @@ def test_static_constructor_breaks_the_build(scratch: Path) -> None:
                for line in result.stdout.splitlines()), result.stdout
 
 
+def test_make_without_kernel_headers_says_what_to_do(scratch: Path) -> None:
+    steps.copy(ROOT / "step04-launch", scratch / "mine")
+    for folder, lab in ((ROOT / "step00-makefile", "./lab run 00"),
+                        (ROOT / "step04-launch", "./lab run 04"), (scratch / "mine", None)):
+        result = subprocess.run(["make", "-C", folder, "KDIR=/nowhere"], text=True, check=False,
+                                capture_output=True)
+        assert result.returncode != 0
+        assert "No kernel build tree at /nowhere: install it (Debian: " in result.stderr
+        assert (lab or "KDIR=.\n") in result.stderr
+        assert ("./lab" in result.stderr) == bool(lab), "a copy has no lab"
+
+
 @pytest.mark.parametrize("step", STEPS[1:2] + STEPS[-1:], ids=lambda step: step.name)
 def test_copy_builds_where_it_lies(step: Path, scratch: Path) -> None:
     steps.copy(step, scratch / "mine")
