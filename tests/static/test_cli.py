@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import bochs, container, packages, proc
+from lab import bochs, cli, container, packages, proc
 from lab.common import BUILD, ROOT, UsageError
 
-COMMANDS = ("run", "shell", "test", "build", "diff", "sync", "copy", "compile-commands",
-            "exercise", "grade", "progress", "check", "setup", "docs", "clean")
+COMMANDS = ("run", "shell", "debug", "test", "soak", "bench", "build", "diff", "sync", "copy",
+            "compile-commands", "exercise", "grade", "progress", "check", "setup", "docs", "clean")
 
 
 def lab(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -221,3 +222,25 @@ def test_grandchildren_end_with_their_parent(scratch: Path) -> None:
 
 def test_this_is_debian_12_or_the_container_is_offered() -> None:
     assert container.is_debian_12() == ("VERSION_ID=\"12\"" in Path("/etc/os-release").read_text())
+
+
+def lab_commands_in_the_text() -> list[tuple[str, str]]:
+    """Where a page or a README gives a command of the lab, and its arguments."""
+    pages = [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+    return [(f"{page.relative_to(ROOT)}: {found[0]}", re.sub(r"\s+#.*", "", found[1]))
+            for page in pages
+            for found in re.finditer(r"(?:^ *\$ |^|`)\./lab( [^`\n]*)?", page.read_text("utf-8"),
+                                     re.MULTILINE) if found[1]]
+
+
+def test_commands_in_the_text_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = lab_commands_in_the_text()
+    assert len(commands) > 100
+    wrong = []
+    for where, arguments in commands:
+        try:
+            cli._parser().parse_args(shlex.split(arguments))
+        except SystemExit as end:
+            if end.code:
+                wrong.append(f"{where}: {capsys.readouterr().err.splitlines()[-1]}")
+    assert not wrong, "\n".join(wrong)
