@@ -26,6 +26,8 @@ guest cpuid_features
 	EXPECT(nz)				/* a hypervisor is there */
 	testl	$0x20, %ecx
 	EXPECT(z)				/* VMX is not */
+	testl	$0x8, %ecx
+	EXPECT(z)				/* nor is MONITOR */
 	testl	$0x20, %edx
 	EXPECT(nz)				/* MSRs are */
 	PASS

@@ -474,8 +474,8 @@ guest_with_handlers user_mode
 	pushq	$0x33
 	pushq	$1f
 	iretq
-1:	hlt
-2:	jmp	1b
+1:	FAIL				/* neither this nor where the handler returns to is reached */
+2:	FAIL
 
 guest user_mode_without_tables
 	pushq	$0x3b

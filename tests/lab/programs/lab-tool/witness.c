@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include "tool.h"
 
+#include <asm/hwcap2.h>
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -33,6 +35,7 @@
 
 #define MAX_GUESTS 128
 #define KNOWN 0x12345678
+#define OTHER 0x23456789
 
 static struct program guests[MAX_GUESTS];
 static int guest_count, guest, rounds;
@@ -260,12 +263,16 @@ static void gs_base_state(bool alone)
 	syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
 }
 
-/* DS, ES, FS and GS hold selectors, FS and GS of a segment of the program's own. */
+static uint32_t segment_area[2] = { KNOWN, 0 };
+
+/* DS, ES, FS and GS hold selectors, FS and GS of a segment of the program's own. Where the program
+ * may, it gives FS another base than the segment's. */
 static void segments_state(unsigned short selector, const char *name, bool reload)
 {
+	static uint32_t other_area[2] = { OTHER, 0 };
+	bool other = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE, good = true;
+	uint32_t in_fs = other ? OTHER : KNOWN, value;
 	uint64_t fs_base = 0;
-	uint32_t value;
-	bool good = true;
 
 	syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
 	begin_state();
@@ -273,11 +280,13 @@ static void segments_state(unsigned short selector, const char *name, bool reloa
 	for (int i = 0; i < rounds; i++) {
 		asm volatile("mov %0, %%ds; mov %0, %%es" :: "r"(0x2b));
 		asm volatile("mov %0, %%fs; mov %0, %%gs" :: "r"((int)selector));
+		if (other)
+			asm volatile("wrfsbase %0" :: "r"(other_area));
 		run_next();
 		good &= read_segment('d') == 0x2b && read_segment('e') == 0x2b;
 		good &= read_segment('f') == selector && read_segment('g') == selector;
 		asm volatile("movl %%fs:0, %0" : "=r"(value));
-		good &= value == KNOWN;
+		good &= value == in_fs;
 		asm volatile("movl %%gs:0, %0" : "=r"(value));
 		good &= value == KNOWN;
 		if (reload) {	/* faults if LDTR is lost */
@@ -291,8 +300,6 @@ static void segments_state(unsigned short selector, const char *name, bool reloa
 	raw(SYS_arch_prctl, ARCH_SET_GS, 0, 0);
 	end_state(name, good, true);
 }
-
-static uint32_t segment_area[2] = { KNOWN, 0 };
 
 static void gdt_segment_state(void)
 {

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of tests/mutate.py still fits the code and the tests; to run it takes an hour."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lab.common import ROOT
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+import mutate  # noqa: E402
+
+ROWS = mutate.load_all()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_change_can_be_made(row: mutate.Mutation) -> None:
+    assert (ROOT / row.file).read_text(encoding="utf-8").count(row.old) == 1, row.file
+    assert row.new != row.old and row.tests
+
+
+@pytest.mark.parametrize("file, old, new", mutate.HURRY)
+def test_change_for_all_can_be_made(file: str, old: str, new: str) -> None:
+    assert (ROOT / file).read_text(encoding="utf-8").count(old) == 1
+
+
+def test_names_differ() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_named_tests_exist() -> None:
+    names = sorted({name for row in ROWS for name in row.tests})
+    result = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", *names],
+                            cwd=ROOT / "tests" / "lab", stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.STDOUT, check=False)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.parametrize("output, expected", [
+    ("FAILED a[x] - AssertionError: 1\nFAILED b\n", "found: AssertionError: 1"),
+    ("FAILED a[x] - AssertionError: 1\nPASSED b\n", "NOT FOUND"),
+    ("FAILED a[x] - Failed: step05 does not build for Linux\nFAILED b\n", "NOT TRIED"),
+    ("no tests ran", "NOT FOUND"),
+])
+def test_verdict(output: str, expected: str) -> None:
+    assert mutate.verdict(["a[x]", "b"], output) == expected
