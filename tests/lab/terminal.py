@@ -18,7 +18,7 @@ CONTROL = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\r")
 
 
 def type_into(arguments: Sequence[str], prompt: str, lines: Sequence[str],
-              limit: float = 600.0) -> list[str]:
+              limit: float = 1500.0) -> list[str]:
     """Runs ./lab with these arguments, and types a line at each prompt (a regular expression).
 
     Returns what was on the screen before the first prompt, and then what each line gave. The last
