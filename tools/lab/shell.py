@@ -87,7 +87,7 @@ def _contents(machine: bochs.Machine, folder: Path, steps: list[Path],
             raise UsageError(f"--file {name}: there is no such file.")
         contents[f"root/{path.name}"] = path
     contents["lab/profile"] = PROFILE
-    contents["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"  # what makes ~ of /root in the prompt
+    contents["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"  # or the prompt is not lab:~#
     contents["lab/motd"] = MOTD.format(
         kernel=machine.kernel, cpu=machine.cpu, cpus=machine.cpus,
         plural="s" if machine.cpus > 1 else "", modules=" ".join(names), example=names[-1])
