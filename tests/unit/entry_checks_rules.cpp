@@ -181,6 +181,7 @@ const Case cases[] = {
     {"N12", L, true, [](P &p) { p.add(EntryControl::load_rtit_ctl); }, [](P &p) { p.now.tracing = true; }, e(Field32::entry_controls), 1u << 18},
 
     {"H01", L, true, nothing, [](P &p) { p.without(FieldNatural::host_cr0, Cr0::ne); }, e(FieldNatural::host_cr0), Cr0::ne},
+    {"H01", L, true, [](P &p) { p.cpu.vmx.cr0_fixed1 &= ~Cr0::cd; p.with(FieldNatural::host_cr0, Cr0::cd); }, [](P &p) { p.without(FieldNatural::host_cr0, Cr0::ne); }, e(FieldNatural::host_cr0), Cr0::ne},
     {"H02", L, true, nothing, [](P &p) { p.without(FieldNatural::host_cr4, Cr4::vmxe); }, e(FieldNatural::host_cr4), Cr4::vmxe},
     {"H03", L, true, nothing, [](P &p) { p.with(FieldNatural::host_cr3, 1ull << 40); }, e(FieldNatural::host_cr3), 1ull << 40},
     {"H03", L, true, [](P &p) { p.cpu.add(CpuFeature::linear_masking); p.with(FieldNatural::host_cr3, 1ull << 62); }, [](P &p) { p.with(FieldNatural::host_cr3, 1ull << 63); }, e(FieldNatural::host_cr3), 1ull << 63},

@@ -462,7 +462,7 @@ inline constexpr Rule execution_control_rules[] = {
 
     rule<execution::first_word, execution::second_word, Field64::tsc_multiplier>(
         "C33", execution::bad, "with \"use TSC scaling\", the TSC multiplier must not be 0",
-        execution::sdm,
+        execution::newer,
         [](Examination &x) {
             if (x.has(SecondaryControl::use_tsc_scaling) && x.get(Field64::tsc_multiplier) == 0) {
                 x.fault(Field64::tsc_multiplier, ~std::uint64_t{0});

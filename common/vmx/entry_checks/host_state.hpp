@@ -84,9 +84,12 @@ inline constexpr FieldNatural bases[] = {
 /// The rules on host state, in the order of the SDM.
 inline constexpr Rule host_state_rules[] = {
     rule<FieldNatural::host_cr0>(
-        "H01", host::bad, "host CR0 must respect the fixed bits of VMX operation", host::registers,
+        "H01", host::bad, "host CR0 must respect the fixed bits of VMX operation, except NW and CD",
+        host::registers,
         [](Examination &x) {
-            x.fixed(FieldNatural::host_cr0, x.cpu.vmx.cr0_fixed0, x.cpu.vmx.cr0_fixed1);
+            x.fixed(
+                FieldNatural::host_cr0, x.cpu.vmx.cr0_fixed0, x.cpu.vmx.cr0_fixed1,
+                Cr0::nw | Cr0::cd);
         }),
 
     rule<FieldNatural::host_cr4>(
