@@ -24,6 +24,7 @@ inline constexpr std::uint64_t cr8_as_read = 0;
 // [cr]
 /// Exit reason 28. CR0 and CR4 are read from the shadows in the VMCS, without an exit; a write
 /// gets here only if it would change a bit. \sdm{handling-accesses-to-control-registers}
+/// \sdm{guest-host-masks-and-read-shadows-for-cr0-and-cr4}
 inline Action handle_cr_access(Exit exit) {
     const CrAccess access = decode_cr_access(exit.qualification());
     const std::uint64_t as_read = access.cr == 3 ? cr3_as_read : cr8_as_read;

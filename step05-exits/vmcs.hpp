@@ -50,7 +50,7 @@ private:
 ///
 /// A failed access is the end of it: VMCLEAR follows at once, so that no guest can be entered with
 /// half of a state, and nobody need ask before each entry.
-/// \sdm{software-use-of-virtual-machine-control-structures}
+/// \sdm{initializing-a-vmcs} \sdm{software-use-of-virtual-machine-control-structures}
 class CurrentVmcs {
 public:
     /// VMCLEAR, then VMPTRLD. If one fails, failure() says which, and every access fails too.

@@ -53,6 +53,7 @@ struct Exit {
     /// The instruction is done: the guest goes on behind it. An instruction also ends the one-
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
+    /// \sdm{table-format-of-interruptibility-state}
     [[gnu::always_inline]] Action skip_instruction() const {
         // [exercise 05-1]
         // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit

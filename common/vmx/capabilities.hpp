@@ -15,7 +15,7 @@ namespace vtx {
 
 /// What a 32-bit control word may be. The SDM's "allowed 0-settings" are the bits that are 0 in
 /// the low half of the capability MSR, its "allowed 1-settings" those that are 1 in the high half.
-/// \sdm{reserved-controls-and-default-settings}
+/// \sdm{vm-execution-controls}
 struct Allowed {
     std::uint32_t must_be_1{}; ///< Bits that may not be 0: the MSR's low half.
     std::uint32_t may_be_1{};  ///< Bits that may be 1: the MSR's high half.
@@ -135,10 +135,10 @@ struct VmxCapabilities {
     /// Bit 55: the TRUE control MSRs exist, and some controls that used to be fixed to 1 are not.
     constexpr bool has_true_controls() const { return bit(basic, 55); }
 
-    /// Bit 56: an exception may be injected with or without an error code, whatever its vector.
+    /// Bit 56: any exception may be injected with error code or not. Newer than the pinned edition.
     constexpr bool injects_any_error_code() const { return bit(basic, 56); }
 
-    /// True if an injected exception may be marked as nested: FRED. Newer than the pinned edition.
+    /// Bit 58: an injected exception may be marked as nested (FRED). Newer than the pinned edition.
     constexpr bool injects_nested_exceptions() const { return bit(basic, 58); }
 
     // IA32_VMX_MISC \sdm{miscellaneous-data}
@@ -229,7 +229,7 @@ private:
 };
 
 /// Reads the capability MSRs of the processor at hand: only those that exist, for RDMSR of one that
-/// does not is \#GP. Which exist, the earlier ones say:
+/// does not is \#GP. Which exist, the earlier ones say; the pinned edition lacks 492H and 493H:
 ///
 /// * 480H to 48AH exist on every processor with VMX;
 /// * 48DH to 490H (TRUE controls) if bit 55 of 480H is 1;

@@ -42,7 +42,8 @@ constexpr const char *exit_reason_name(ExitReason reason) {
     return "(reserved exit reason)";
 }
 
-/// The exit-reason field, decoded. \sdm{table-format-of-exit-reason}
+/// The exit-reason field, decoded. Bits 25 and 26 are newer than the pinned edition of the SDM.
+/// \sdm{table-format-of-exit-reason}
 struct ExitReasonField {
     ExitReason basic{};               ///< Bits 15:0.
     bool shadow_stack_busy{};         ///< Bit 25: the exit left a shadow stack prematurely busy.

@@ -106,12 +106,13 @@ constexpr TaskSwitch decode_task_switch(std::uint64_t qualification) {
 }
 
 /// Exit reason 0 with vector 1. The conditions that DR6 would show, not yet in the guest's DR6.
+/// Bits 11 and 16 are newer than the pinned edition of the SDM.
 /// \sdm{table-exit-qualification-for-debug-exceptions}
 struct DebugConditions {
     std::uint8_t breakpoints{}; ///< Bits 3:0: B0 to B3.
     bool bus_lock{};            ///< Bit 11: BLD. (In DR6 itself the bit is inverted.)
     bool register_access{};     ///< Bit 13: BD, an access to debug registers with DR7.GD set.
-    bool single_step{};         ///< Bit 14: BS, RFLAGS.TF or branch trace.
+    bool single_step{};         ///< Bit 14: BS, a single step, or with BTF a taken branch.
     bool transactional{};       ///< Bit 16: RTM. (In DR6 itself the bit is inverted.)
 
     friend constexpr bool operator==(const DebugConditions &, const DebugConditions &) = default;
@@ -138,7 +139,7 @@ enum class ApicAccessType : std::uint8_t {
     physical_instruction = 15,  ///< a fetch, or an access by an instruction
 };
 
-/// Exit reason 44.
+/// Exit reason 44. Types 4 and 11 and bit 16 are newer than the pinned edition of the SDM.
 /// \sdm{basic-vm-exit-information-in-vm-exit}, in its table on APIC-access VM exits
 struct ApicAccess {
     unsigned offset{};     ///< Bits 11:0: offset in the page, for linear accesses.
@@ -156,7 +157,8 @@ constexpr ApicAccess decode_apic_access(std::uint64_t qualification) {
         qualification_bit(qualification, 16)};
 }
 
-/// Exit reason 48. \sdm{table-exit-qualification-for-ept-violations}
+/// Exit reason 48. Bits 6, 9 to 11 and 13 to 16 are newer than the pinned edition of the SDM.
+/// \sdm{table-exit-qualification-for-ept-violations}
 struct EptViolation {
     bool read{};                  ///< Bit 0: the access was a data read.
     bool write{};                 ///< Bit 1: a data write.
@@ -189,7 +191,8 @@ constexpr EptViolation decode_ept_violation(std::uint64_t qualification) {
                         bit(12), bit(13), bit(14), bit(15), bit(16)};
 }
 
-/// Exit reason 62. \sdm{page-modification-logging}
+/// Exit reason 62, \sdm{page-modification-logging}. Bit 16 is newer than the pinned edition.
+/// \sdm{basic-vm-exit-information-in-vm-exit}
 struct PmlFull {
     bool nmi_unblocking{}; ///< Bit 12: an IRET had unblocked NMIs before the exit.
     bool asynchronous{};   ///< Bit 16: not part of an instruction.

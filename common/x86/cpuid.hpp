@@ -17,7 +17,7 @@ struct CpuidResult {
     friend constexpr bool operator==(const CpuidResult &, const CpuidResult &) = default;
 };
 
-/// Bits of CPUID leaf 1, ECX. \sdm{table-information-returned-by-cpuid-instruction}
+/// Bits of CPUID leaf 1, ECX. \sdm{table-feature-information-returned-in-the-ecx-register}
 struct Cpuid1Ecx {
     static constexpr std::uint32_t monitor = 1u << 3;  ///< MONITOR and MWAIT
     static constexpr std::uint32_t vmx = 1u << 5;      ///< VMX

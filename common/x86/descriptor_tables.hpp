@@ -56,7 +56,7 @@ static_assert(sizeof(DescriptorTableRegister) == 10, "SGDT stores ten bytes in 6
 }
 
 /// Loads TR and marks the TSS busy. Precondition: the descriptor says available and its page may
-/// be written, or \#GP or \#PF. \sdm{task-register}
+/// be written, or \#GP or \#PF. \sdm{ltr-load-task-register}
 [[gnu::always_inline]] inline void ltr(Selector selector) {
     asm volatile("ltr %0" : : "r"(selector.value) : "memory");
 }

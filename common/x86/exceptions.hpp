@@ -9,7 +9,7 @@
 namespace vtx {
 
 /// Vectors 0 to 31, which the architecture reserves. 15 and 22 to 31 have no meaning (28 to 30
-/// are AMD's). \sdm{exception-and-interrupt-vectors}
+/// are AMD's); 21 is newer than the pinned edition. \sdm{exception-and-interrupt-vectors}
 enum class Vector : std::uint8_t {
     divide_error = 0,
     debug = 1,
@@ -34,7 +34,7 @@ enum class Vector : std::uint8_t {
     control_protection = 21,
 };
 
-/// True if delivery of this exception pushes an error code. \sdm{error-code}
+/// True if delivery of this exception pushes an error code. \sdm{exception-and-interrupt-vectors}
 constexpr bool has_error_code(Vector vector) {
     switch (vector) {
     case Vector::double_fault:

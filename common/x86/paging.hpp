@@ -105,7 +105,8 @@ constexpr PhysicalAddress cr3_table(std::uint64_t cr3) {
     return PhysicalAddress{cr3 & PageTableEntry::address_mask};
 }
 
-/// Bits of a page fault's error code. \sdm{page-fault-exceptions}
+/// Bits of a page fault's error code; 6 and 7 are newer than the pinned edition of the SDM.
+/// \sdm{page-fault-exceptions}
 struct PageFaultError {
     static constexpr std::uint32_t present = 1u << 0;        ///< P: a protection violation
     static constexpr std::uint32_t write = 1u << 1;          ///< W/R
