@@ -9,6 +9,7 @@ A row takes a build and a boot, one to three minutes, so this is no part of ./la
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import re
@@ -47,8 +48,7 @@ class Mutation:
 
 def load_all() -> list[Mutation]:
     """The whole table."""
-    rows = tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutation"]
-    return [Mutation(**row) for row in rows]
+    return [Mutation(**row) for row in tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutation"]]
 
 
 def chosen(words: list[str]) -> list[Mutation]:
@@ -60,42 +60,39 @@ def chosen(words: list[str]) -> list[Mutation]:
     return found
 
 
-def copy_the_checkout() -> Path:
-    """Brings a copy up to date that nobody else uses. What was built there is kept, to save time;
-    what was downloaded is shared."""
+def free_place() -> Path:
+    """A folder for a copy of the checkout that no other run of this program uses."""
     for number in range(8):
         place = BUILD / "mutate" / str(number)
         place.mkdir(parents=True, exist_ok=True)
         lock = os.open(f"{place}.lock", os.O_CREAT | os.O_WRONLY)  # until this process ends
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            os.close(lock)
-    else:
-        raise SystemExit("mutate: all copies are in use")
+            return place
+    raise SystemExit("mutate: all copies are in use")
+
+
+def copy_the_checkout(place: Path) -> None:
+    """Brings a copy up to date. What was built there is kept, and files keep their times, so that
+    little is built again; what was downloaded is shared."""
     for old in place.iterdir():
         if old.name != "build":
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-    for source in ROOT.iterdir():  # with their times, so that what was built of them stays valid
-        if source.is_dir() and source.name not in (".git", "build"):
-            shutil.copytree(source, place / source.name)
-        elif source.is_file():
-            shutil.copy2(source, place / source.name)
-    for file, old, new in HURRY:
+    shutil.copytree(ROOT, place, dirs_exist_ok=True, ignore=lambda folder, names: (
+        {".git", "build"} if Path(folder) == ROOT else set()))
+    for file, old_text, new_text in HURRY:
         text = (place / file).read_text(encoding="utf-8")
-        (place / file).write_text(text.replace(old, new), encoding="utf-8")
-    (BUILD / "cache").mkdir(exist_ok=True)
-    (place / "build").mkdir(exist_ok=True)
+        (place / file).write_text(text.replace(old_text, new_text), encoding="utf-8")
+    for folder in (BUILD / "cache", place / "build"):
+        folder.mkdir(exist_ok=True)
     if not (place / "build" / "cache").exists():
         (place / "build" / "cache").symlink_to(BUILD / "cache")
-    return place
 
 
 def verdict(tests: list[str], output: str) -> str:
     """What pytest's output says of the row: "found" only if each test ran and failed."""
-    failed = {name: why for name, why in re.findall(
-        r"^(?:FAILED|ERROR) (?:lab/)?(\S+)(?: - (.*))?$", output, re.MULTILINE)}
+    failed = dict(re.findall(r"^(?:FAILED|ERROR) (?:lab/)?(\S+)(?: - (.*))?$", output,
+                             re.MULTILINE))
     if not set(tests) <= set(failed):
         return "NOT FOUND"
     if any(words in output for words in BROKEN):
@@ -128,7 +125,8 @@ def main() -> int:
                " build/mutate/N/build/mutate.log.")
     parser.add_argument("word", nargs="*", help="only rows whose name or file holds a word")
     rows = chosen(parser.parse_args().word)
-    place = copy_the_checkout()
+    place = free_place()
+    copy_the_checkout(place)
     survived = []
     for number, row in enumerate(rows, 1):
         begin = time.monotonic()
