@@ -26,5 +26,5 @@ kernel-headers:
 	"with KDIR=.$(in_the_lab)"; exit 1; }
 
 # In a copy of a step there is no lab.
-in_the_lab := $(if $(wildcard ../lab), The lab needs none: \
+in_the_lab := $(if $(wildcard ../tools/lab), The lab needs none: \
 	./lab run $(patsubst step%,%,$(firstword $(subst -, ,$(notdir $(CURDIR))))))
