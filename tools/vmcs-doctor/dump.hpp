@@ -36,7 +36,9 @@ struct Dump {
     std::map<std::uint64_t, std::uint64_t> memory; ///< eight-byte words of physical memory
     std::optional<std::uint64_t> current_vmcs;     ///< where the VMCS lies
     std::optional<bool> host_ia32e_mode;           ///< the host's IA32_EFER.LMA
-    std::vector<std::string> warnings;             ///< what is missing or odd
+    /// What every dump of this format has and this one lacks, a string for each part. If there is
+    /// any, the dump is incomplete: it may be broken, but it is never sound.
+    std::vector<std::string> missing;
 };
 
 /// An input that cannot be used, and why.

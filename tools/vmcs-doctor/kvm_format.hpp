@@ -22,35 +22,39 @@ using vtx::FieldNatural;
 /// The parts of a dump, each under its heading.
 enum class Section { none, guest, host, control };
 
+constexpr bool sometimes = false; // on some processors, or with some controls only
+
 struct Label {
     Section section;       ///< where the label has this meaning
     std::string_view text; ///< the value, hexadecimal, follows
     std::uint32_t encoding;
+    bool always = true; ///< every dump has it
 };
 
 template <class F> constexpr std::uint32_t e(F field) { return vtx::field_encoding(field); }
 
 // Every label that is followed by one value. One line can hold several. A label counts only at the
-// start of a line or behind a blank, and the first one that fits counts.
+// start of a line or behind a blank, and the first one that fits counts. Linux 5.15, 6.1 and 6.16
+// agree on what is in every dump: these, unless marked, and the lines of the tables below.
 constexpr Label labels[] = {
     {Section::guest, "RSP = ", e(FieldNatural::guest_rsp)},
     {Section::guest, "RIP = ", e(FieldNatural::guest_rip)},
     {Section::guest, "CR3 = ", e(FieldNatural::guest_cr3)},
-    {Section::guest, "PDPTR0 = ", e(Field64::guest_pdpte_0)},
-    {Section::guest, "PDPTR1 = ", e(Field64::guest_pdpte_1)},
-    {Section::guest, "PDPTR2 = ", e(Field64::guest_pdpte_2)},
-    {Section::guest, "PDPTR3 = ", e(Field64::guest_pdpte_3)},
+    {Section::guest, "PDPTR0 = ", e(Field64::guest_pdpte_0), sometimes},
+    {Section::guest, "PDPTR1 = ", e(Field64::guest_pdpte_1), sometimes},
+    {Section::guest, "PDPTR2 = ", e(Field64::guest_pdpte_2), sometimes},
+    {Section::guest, "PDPTR3 = ", e(Field64::guest_pdpte_3), sometimes},
     {Section::guest, "RFLAGS=", e(FieldNatural::guest_rflags)},
     {Section::guest, "DR7 = ", e(FieldNatural::guest_dr7)},
     {Section::guest, "Sysenter RSP=", e(FieldNatural::guest_sysenter_esp)},
-    {Section::guest, "PAT = ", e(Field64::guest_pat)},
+    {Section::guest, "PAT = ", e(Field64::guest_pat), sometimes},
     {Section::guest, "DebugCtl = ", e(Field64::guest_debugctl)},
     {Section::guest, "DebugExceptions = ", e(FieldNatural::guest_pending_debug_exceptions)},
-    {Section::guest, "PerfGlobCtl = ", e(Field64::guest_perf_global_ctrl)},
-    {Section::guest, "BndCfgS = ", e(Field64::guest_bndcfgs)},
+    {Section::guest, "PerfGlobCtl = ", e(Field64::guest_perf_global_ctrl), sometimes},
+    {Section::guest, "BndCfgS = ", e(Field64::guest_bndcfgs), sometimes},
     {Section::guest, "Interruptibility = ", e(Field32::guest_interruptibility)},
     {Section::guest, "ActivityState = ", e(Field32::guest_activity_state)},
-    {Section::guest, "InterruptStatus = ", e(Field16::guest_interrupt_status)},
+    {Section::guest, "InterruptStatus = ", e(Field16::guest_interrupt_status), sometimes},
 
     {Section::host, "RIP = ", e(FieldNatural::host_rip)},
     {Section::host, "RSP = ", e(FieldNatural::host_rsp)},
@@ -70,14 +74,14 @@ constexpr Label labels[] = {
     {Section::host, "CR3=", e(FieldNatural::host_cr3)},
     {Section::host, "CR4=", e(FieldNatural::host_cr4)},
     {Section::host, "Sysenter RSP=", e(FieldNatural::host_sysenter_esp)},
-    {Section::host, "EFER= ", e(Field64::host_efer)},
-    {Section::host, "PAT = ", e(Field64::host_pat)},
-    {Section::host, "PerfGlobCtl = ", e(Field64::host_perf_global_ctrl)},
+    {Section::host, "EFER= ", e(Field64::host_efer), sometimes},
+    {Section::host, "PAT = ", e(Field64::host_pat), sometimes},
+    {Section::host, "PerfGlobCtl = ", e(Field64::host_perf_global_ctrl), sometimes},
 
     {Section::control, "PinBased=", e(Field32::pin_based_controls)},
     {Section::control, "CPUBased=", e(Field32::primary_controls)},
     {Section::control, "SecondaryExec=", e(Field32::secondary_controls)},
-    {Section::control, "TertiaryExec=", e(Field64::tertiary_controls)},
+    {Section::control, "TertiaryExec=", e(Field64::tertiary_controls), sometimes},
     {Section::control, "EntryControls=", e(Field32::entry_controls)},
     {Section::control, "ExitControls=", e(Field32::exit_controls)},
     {Section::control, "ExceptionBitmap=", e(Field32::exception_bitmap)},
@@ -86,57 +90,16 @@ constexpr Label labels[] = {
     {Section::control, "reason=", e(Field32::exit_reason)},
     {Section::control, "qualification=", e(FieldNatural::exit_qualification)},
     {Section::control, "TSC Offset = ", e(Field64::tsc_offset)},
-    {Section::control, "TSC Multiplier = ", e(Field64::tsc_multiplier)},
-    {Section::control, "TPR Threshold = ", e(Field32::tpr_threshold)},
-    {Section::control, "APIC-access addr = ", e(Field64::apic_access_address)},
-    {Section::control, "virt-APIC addr = ", e(Field64::virtual_apic_address)},
-    {Section::control, "PostedIntrVec = ", e(Field16::posted_interrupt_vector)},
-    {Section::control, "EPT pointer = ", e(Field64::ept_pointer)},
-    {Section::control, "PLE Gap=", e(Field32::ple_gap)},
-    {Section::control, "Window=", e(Field32::ple_window)},
-    {Section::control, "Virtual processor ID = ", e(Field16::vpid)},
-    {Section::control, "VE info address = ", e(Field64::ve_information_address)},
-};
-
-// One field of each line that is always there.
-struct Always {
-    Section section;
-    std::uint32_t encoding;
-};
-
-constexpr Always always[] = {
-    {Section::guest, e(FieldNatural::guest_cr0)},
-    {Section::guest, e(FieldNatural::guest_cr4)},
-    {Section::guest, e(FieldNatural::guest_cr3)},
-    {Section::guest, e(FieldNatural::guest_rsp)},
-    {Section::guest, e(FieldNatural::guest_rflags)},
-    {Section::guest, e(FieldNatural::guest_sysenter_esp)},
-    {Section::guest, e(Field16::guest_cs_selector)},
-    {Section::guest, e(Field16::guest_ds_selector)},
-    {Section::guest, e(Field16::guest_ss_selector)},
-    {Section::guest, e(Field16::guest_es_selector)},
-    {Section::guest, e(Field16::guest_fs_selector)},
-    {Section::guest, e(Field16::guest_gs_selector)},
-    {Section::guest, e(Field32::guest_gdtr_limit)},
-    {Section::guest, e(Field16::guest_ldtr_selector)},
-    {Section::guest, e(Field32::guest_idtr_limit)},
-    {Section::guest, e(Field16::guest_tr_selector)},
-    {Section::guest, e(Field64::guest_debugctl)},
-    {Section::guest, e(Field32::guest_interruptibility)},
-    {Section::host, e(FieldNatural::host_rip)},
-    {Section::host, e(Field16::host_cs_selector)},
-    {Section::host, e(FieldNatural::host_fs_base)},
-    {Section::host, e(FieldNatural::host_gdtr_base)},
-    {Section::host, e(FieldNatural::host_cr0)},
-    {Section::host, e(FieldNatural::host_sysenter_esp)},
-    {Section::control, e(Field32::primary_controls)},
-    {Section::control, e(Field32::pin_based_controls)},
-    {Section::control, e(Field32::exception_bitmap)},
-    {Section::control, e(Field32::entry_interruption_information)},
-    {Section::control, e(Field32::exit_interruption_information)},
-    {Section::control, e(Field32::exit_reason)},
-    {Section::control, e(Field32::idt_vectoring_information)},
-    {Section::control, e(Field64::tsc_offset)},
+    {Section::control, "TSC Multiplier = ", e(Field64::tsc_multiplier), sometimes},
+    {Section::control, "TPR Threshold = ", e(Field32::tpr_threshold), sometimes},
+    {Section::control, "APIC-access addr = ", e(Field64::apic_access_address), sometimes},
+    {Section::control, "virt-APIC addr = ", e(Field64::virtual_apic_address), sometimes},
+    {Section::control, "PostedIntrVec = ", e(Field16::posted_interrupt_vector), sometimes},
+    {Section::control, "EPT pointer = ", e(Field64::ept_pointer), sometimes},
+    {Section::control, "PLE Gap=", e(Field32::ple_gap), sometimes},
+    {Section::control, "Window=", e(Field32::ple_window), sometimes},
+    {Section::control, "Virtual processor ID = ", e(Field16::vpid), sometimes},
+    {Section::control, "VE info address = ", e(Field64::ve_information_address), sometimes},
 };
 
 // The three lines about events: a first word, then three (or two) values.

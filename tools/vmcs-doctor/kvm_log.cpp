@@ -13,6 +13,16 @@ bool starts(std::string_view text, std::string_view with) {
     return text.substr(0, with.size()) == with;
 }
 
+/// Drops the marks with which mail quotes a line: "> ", ">> ", "> > ". dump_vmcs() prints no line
+/// that starts with one.
+std::string_view unquoted(std::string_view line) {
+    line = trimmed(line);
+    while (starts(line, ">")) {
+        line = trimmed(line.substr(1));
+    }
+    return line;
+}
+
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
 bool hex_digit(char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
@@ -106,26 +116,43 @@ std::size_t find_label(std::string_view line, std::string_view label) {
     return std::string_view::npos;
 }
 
-/// Warns of a part of the dump that is not there, or of its lines that are not: the kernel drops
-/// lines when it logs too fast, and other kernels print others.
-void warn_of_missing(Dump &dump, bool seen, Section section, std::string_view name) {
-    if (!seen) {
-        dump.warnings.emplace_back("the part \"" + std::string(name) + "\" is missing");
-        return;
-    }
-    std::string missing;
-    for (const Always &line : always) {
-        if (line.section == section && !dump.vmcs.find(line.encoding)) {
-            missing += (missing.empty() ? "" : ", ") + std::string(vtx::field_name(line.encoding));
+/// The names, as KVM prints them, of what it prints in a part of every dump and this one lacks.
+std::string missing_names(const vtx::VmcsSnapshot &vmcs, Section section, bool seen_guest_efer) {
+    std::string names;
+    const auto need = [&names](std::string_view name, bool seen) {
+        if (!seen) {
+            names += (names.empty() ? "" : ", ");
+            names += name.substr(0, name.find_last_not_of(" =:") + 1);
+        }
+    };
+    const auto need_field = [&](std::string_view name, std::uint32_t encoding) {
+        need(name, vmcs.find(encoding).has_value());
+    };
+    for (const Label &label : labels) {
+        if (label.section == section && label.always) {
+            need_field(label.text, label.encoding);
         }
     }
-    if (!missing.empty()) {
-        dump.warnings.emplace_back(
-            "lines of the part \"" + std::string(name) +
-            "\" are missing, or are not as Linux 6.1 and "
-            "6.12 print them: those with " +
-            missing);
+    if (section == Section::guest) {
+        need_field("CS:RIP", e(FieldNatural::guest_sysenter_eip));
+        need_field("CR0", e(FieldNatural::guest_cr0));
+        need_field("CR4", e(FieldNatural::guest_cr4));
+        for (const SegmentLine &segment : segment_lines) {
+            need_field(segment.start, segment.limit);
+        }
+        // Linux before 5.12 prints "EFER =", and not always. That line is not read, so the field is
+        // missing all the same.
+        need("EFER", seen_guest_efer);
     }
+    if (section == Section::host) {
+        need_field("CS:RIP", e(FieldNatural::host_sysenter_eip));
+    }
+    if (section == Section::control) {
+        for (const EventLine &event : event_lines) {
+            need_field(event.start, event.info);
+        }
+    }
+    return names;
 }
 
 /// One dump_vmcs() in the making.
@@ -166,10 +193,9 @@ public:
         if (reading_.dumps.empty()) {
             return;
         }
-        Dump &dump = reading_.dumps.back();
-        warn_of_missing(dump, seen_guest_, Section::guest, "Guest State");
-        warn_of_missing(dump, seen_host_, Section::host, "Host State");
-        warn_of_missing(dump, seen_control_, Section::control, "Control State");
+        note_missing(Section::guest, "Guest State", seen_guest_);
+        note_missing(Section::host, "Host State", seen_host_);
+        note_missing(Section::control, "Control State", seen_control_);
         // dump_vmcs() prints an MSR list only if its count is not 0, between two headings.
         if (seen_guest_ && seen_host_) {
             set_count(Field32::entry_msr_load_count, guest_loads_);
@@ -193,7 +219,7 @@ private:
         dump.host_ia32e_mode = true;
         reading_.dumps.push_back(std::move(dump));
         section_ = Section::none;
-        seen_guest_ = seen_host_ = seen_control_ = false;
+        seen_guest_ = seen_host_ = seen_control_ = seen_guest_efer_ = false;
         guest_loads_ = guest_stores_ = host_loads_ = 0;
         list_ = nullptr;
         return std::nullopt;
@@ -229,6 +255,7 @@ private:
                 }
             }
             if (starts(words, "EFER= ")) {
+                seen_guest_efer_ = true;
                 // Only the plain form is the field; the others come from KVM's own memory.
                 return words.find('(') == std::string_view::npos
                            ? value(e(Field64::guest_efer), words.substr(6))
@@ -380,6 +407,20 @@ private:
         return false;
     }
 
+    /// Notes what a part lacks. The kernel drops lines when it logs too fast, logs are cut off, and
+    /// a mail program or a console can change a line so that it is not recognized.
+    void note_missing(Section section, std::string_view part, bool seen) {
+        Dump &dump = reading_.dumps.back();
+        if (!seen) {
+            dump.missing.push_back("all of " + std::string(part));
+            return;
+        }
+        const std::string names = missing_names(dump.vmcs, section, seen_guest_efer_);
+        if (!names.empty()) {
+            dump.missing.push_back(std::string(part) + ": " + names);
+        }
+    }
+
     void set_count(Field32 field, std::uint32_t count) {
         reading_.dumps.back().vmcs.set(field, count);
     }
@@ -389,6 +430,7 @@ private:
     bool seen_guest_ = false;
     bool seen_host_ = false;
     bool seen_control_ = false;
+    bool seen_guest_efer_ = false;
     std::uint32_t guest_loads_ = 0;
     std::uint32_t guest_stores_ = 0;
     std::uint32_t host_loads_ = 0;
@@ -411,13 +453,14 @@ Reading read_kvm_log(std::string_view text) {
     Reading reading;
     KvmReader reader{reading};
     Lines lines{text};
-    while (const auto line = lines.next()) {
-        if (starts(trimmed(*line), "(XEN)") && is_kvm_line(*line)) {
+    while (const auto next = lines.next()) {
+        const std::string_view line = unquoted(*next);
+        if (starts(line, "(XEN)") && is_kvm_line(line)) {
             return {
                 {},
                 InputError{lines.number(), "Xen printed this VMCS, and only KVM's format is read"}};
         }
-        if (const auto wrong = reader.line(*line, lines.number())) {
+        if (const auto wrong = reader.line(line, lines.number())) {
             reading.dumps.clear();
             reading.error = InputError{lines.number(), *wrong};
             return reading;

@@ -14,6 +14,7 @@ namespace {
 constexpr int sound = 0;
 constexpr int findings = 1;
 constexpr int unusable = 2;
+constexpr int incomplete = 3;
 
 constexpr const char *usage =
     R"(usage: vmcs-doctor [OPTION]... [FILE]
@@ -31,7 +32,8 @@ It reads a dump of a VMCS from FILE, or from standard input without one (or with
   --print-cpu            print the description of this machine's processor
   --help                 print this
 
-Exit status: 0 nothing is broken, 1 something is, 2 the input cannot be used.
+Exit status: 0 nothing is broken, 1 something is, 2 the input cannot be used, 3 nothing is broken in
+what is there, but the dump lacks lines that KVM always prints.
 vmcs-doctor(1) describes the formats.
 )";
 
@@ -184,6 +186,7 @@ int run(const Options &options) {
         return complain(told(options.file, *reading.error));
     }
     bool broken = false;
+    bool lacking = false;
     if (options.json) {
         std::cout << "[";
     }
@@ -197,6 +200,7 @@ int run(const Options &options) {
             doctor::print_text(std::cout, examined, options.undecided);
         }
         broken = broken || !examined.verdict.sound();
+        lacking = lacking || !reading.dumps[i].missing.empty();
     }
     if (options.json) {
         std::cout << "]\n";
@@ -205,7 +209,7 @@ int run(const Options &options) {
     if (!std::cout) {
         return complain("the report could not be written");
     }
-    return broken ? findings : sound;
+    return broken ? findings : lacking ? incomplete : sound;
 }
 
 } // namespace

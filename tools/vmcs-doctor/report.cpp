@@ -61,7 +61,16 @@ std::size_t undecided_count(const Verdict &verdict) {
     return count;
 }
 
-std::string outcome(const Prediction &ends) {
+/// True if nothing is broken in what is there of a dump that lacks lines.
+bool inconclusive(const Examined &examined) {
+    return examined.verdict.sound() && !examined.dump->missing.empty();
+}
+
+std::string outcome(const Examined &examined) {
+    if (inconclusive(examined)) {
+        return "unknown, because the dump is incomplete";
+    }
+    const Prediction &ends = examined.verdict.prediction;
     std::string text = outcome_text(ends);
     if (ends.qualifications != 0) {
         text += "; exit qualification " + qualifications(ends.qualifications);
@@ -109,6 +118,9 @@ Examined examine(const Dump &dump, const Processor &processor) {
         situation.memory = {read_memory, &dump};
     }
     vtx::entry_checks::examine(dump.vmcs, cpu, situation, examined.verdict);
+    if (!dump.missing.empty()) {
+        examined.verdict.prediction.enters = examined.verdict.prediction.certain = false;
+    }
     return examined;
 }
 
@@ -126,8 +138,12 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
             << " from the dump itself";
     }
     out << '\n';
-    for (const std::string &warning : dump.warnings) {
-        out << "Warning: " << warning << '\n';
+    if (!dump.missing.empty()) {
+        out << "Incomplete: this dump lacks lines that KVM always prints, "
+               "or has them in another form than Linux 6.1 and 6.12:\n";
+        for (const std::string &part : dump.missing) {
+            out << "  " << part << '\n';
+        }
     }
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         const Finding &finding = verdict.findings[i];
@@ -157,14 +173,18 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
     }
     const std::size_t found = std::size_t{verdict.count} + verdict.dropped;
     out << '\n'
-        << found << (found == 1 ? " finding; " : " findings; ") << open << " of " << rule_count
+        << found << (found == 1 ? " finding" : " findings")
+        << (dump.missing.empty() ? "; " : " in what is there; ") << open << " of " << rule_count
         << " rules undecided" << (open != 0 && !undecided ? " (--undecided lists them)" : "")
-        << "\nA VM entry gives: " << outcome(verdict.prediction)
-        << (verdict.prediction.certain ? "" : ", as far as can be known") << '\n';
+        << "\nA VM entry gives: " << outcome(examined)
+        << (verdict.prediction.certain || inconclusive(examined) ? "" : ", as far as can be known")
+        << '\n';
     const std::string seen = observed(dump.vmcs);
     if (!seen.empty()) {
         out << "The dump says:    " << seen << '\n';
-        if (verdict.sound()) {
+        if (inconclusive(examined)) {
+            out << "The field that is at fault may be in one of the missing lines.\n";
+        } else if (verdict.sound()) {
             out << "What failed is not among the rules that could be decided"
                 << (examined.processor->exact ? "" : ", or needs --cpu") << ".\n";
         }
@@ -197,9 +217,9 @@ void print_json(std::ostream &out, const Examined &examined) {
     out << "{\"line\": " << dump.line
         << ", \"format\": " << (dump.format == Format::kvm ? "\"kvm\"" : "\"own\"")
         << ", \"fields_known\": " << dump.vmcs.known_count()
-        << ", \"processor\": " << json_string(examined.processor->source) << ", \"warnings\": [";
-    for (std::size_t i = 0; i < dump.warnings.size(); ++i) {
-        out << (i != 0 ? ", " : "") << json_string(dump.warnings[i]);
+        << ", \"processor\": " << json_string(examined.processor->source) << ", \"missing\": [";
+    for (std::size_t i = 0; i < dump.missing.size(); ++i) {
+        out << (i != 0 ? ", " : "") << json_string(dump.missing[i]);
     }
     out << "],\n \"findings\": [";
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
@@ -239,7 +259,7 @@ void print_json(std::ostream &out, const Examined &examined) {
     out << "], \"qualification_of_34\": " << ends.msr_entry
         << ", \"undefined\": " << (ends.undefined ? "true" : "false")
         << ", \"certain\": " << (ends.certain ? "true" : "false")
-        << ", \"text\": " << json_string(outcome(ends))
+        << ", \"text\": " << json_string(outcome(examined))
         << "},\n \"observed\": " << json_string(observed(dump.vmcs)) << '}';
 }
 
