@@ -9,23 +9,23 @@
 
 vtx-common := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
-# The compiler that built the kernel, in its C++ form: gcc-12 -> g++-12, clang -> clang++.
-CXX := $(subst clang,clang++,$(subst gcc,g++,$(CC)))
+# The compiler that built the kernel, in its C++ form: gcc-12 -> g++-12, clang -> clang++. CC may be
+# several words ("ccache gcc") and have a path; only the names of programs are changed.
+cxx-of = $(if $(findstring /,$(1)),$(dir $(1)))$(subst clang,clang++,$(subst gcc,g++,$(notdir $(1))))
+CXX := $(foreach word,$(CC),$(call cxx-of,$(word)))
 
-# What the kernel tells its C compiler and a C++ compiler refuses or does not know.
-cxx-c-only := -std=gnu% -Wno-pointer-sign -Wno-override-init -Wmissing-prototypes \
-	-Wstrict-prototypes -Wold-style-definition -Werror=strict-prototypes \
-	-Werror=implicit-function-declaration -Werror=implicit-int \
-	-Werror=incompatible-pointer-types -Werror=designated-init
+# What the kernel tells its C compiler and a C++ compiler refuses. The compiler itself says which:
+# "option '-Wno-pointer-sign' is valid for C/ObjC but not for C++". So no list of ours can age.
+cxx-refused = $(shell LC_ALL=C $(CXX) $(_c_flags) -fsyntax-only -x c++ /dev/null 2>&1 | \
+	grep -o "'-[^']*'" | tr -d "'" | sort -u)
 
 # No system headers (the kernel has no libc) but libstdc++'s freestanding ones, the compiler's
-# own, and the stand-in for the one libc header that libstdc++ asks for.
+# own, and the stand-in for the one libc header that libstdc++ asks for. The compiler lists where
+# it looks, and libstdc++'s folders are those with a part c++ in their path (Gentoo: g++-v14).
 cxx-includes := -nostdinc -nostdinc++ \
 	-isystem $(shell $(CXX) -print-file-name=include) \
-	$(addprefix -isystem ,$(shell $(CXX) -E -x c++ -v /dev/null 2>&1 | \
-		sed -n 's|^ \(/.*/c++/[0-9.]*\)$$|\1|p')) \
-	$(addprefix -isystem ,$(shell $(CXX) -E -x c++ -v /dev/null 2>&1 | \
-		sed -n 's|^ \(/.*/[^/]*linux-gnu/c++/[0-9.]*\)$$|\1|p')) \
+	$(addprefix -isystem ,$(shell LC_ALL=C $(CXX) -E -x c++ -v /dev/null 2>&1 | \
+		sed -nE 's!^ (/[^ ]*/(c\+\+|g\+\+-v[0-9]+)(/[^ ]*)?)$$!\1!p')) \
 	-isystem $(vtx-common)/freestanding -I$(vtx-common)
 
 # Whatever needs a run-time library that the kernel does not have is switched off.
@@ -37,16 +37,17 @@ cxx-warnings := -Wextra -Wold-style-cast -Wnon-virtual-dtor -Wconversion
 # Linux's include path and compiler_types.h; without them no Linux header can be included from
 # C++ by accident (they are not C++: `enum { false, true }`, a macro called `inline`, ...).
 cxx_flags = -Wp,-MMD,$(depfile) $(cxx-includes) \
-	$(filter-out $(cxx-c-only),$(_c_flags)) $(cxx-language) $(cxx-warnings) \
+	$(filter-out $(cxx-refused),$(_c_flags)) $(cxx-language) $(cxx-warnings) \
 	$(modkern_cflags) $(basename_flags) $(modname_flags)
 
 quiet_cmd_cxx_o_cpp = CXX $(quiet_modtag) $@
       cmd_cxx_o_cpp = $(CXX) $(cxx_flags) -c -o $@ $< $(cmd_objtool)
 
-# Debian's kernels do not run a module's constructors (CONFIG_CONSTRUCTORS is off): an object
-# that needs one would silently stay zero. So it breaks the build instead.
+# A module's constructors run only where the kernel has CONFIG_CONSTRUCTORS, and few have. Elsewhere
+# an object that needs one would silently stay zero. So it breaks the build instead.
+cxx-constructors = $(if $(CONFIG_CONSTRUCTORS),only kernels like this one run (CONFIG_CONSTRUCTORS),this kernel never runs)
       cmd_cxx_no_constructors = if $(OBJDUMP) -h $@ | grep -q '\.init_array'; then \
-	echo >&2 '$<: error: a static object needs a constructor, which a kernel module never runs; make it constinit'; \
+	echo >&2 '$<: error: a static object needs a constructor, which $(cxx-constructors); make it constinit'; \
 	rm -f $@; exit 1; fi
 
 define rule_cxx_o_cpp
@@ -69,3 +70,16 @@ $(obj)/common-%.o: modname = $(basename $(notdir $(obj-m)))
 
 ccflags-y += -I$(vtx-common)
 asflags-y += -I$(vtx-common)
+
+# g++ puts each inline function and template instance into a group of sections of its own, and the
+# linker keeps groups apart. With newer versions (14 and 16, not 12) such a group has a section
+# __patchable_function_entries of its own. A module with two sections of one name does not load:
+# sysfs, where Linux lists them, answers EEXIST. This joins what has the same name.
+ldflags-y += --force-group-allocation
+
+# These would call a checker or a counter from inside a scope, where nothing may print; and KASAN
+# and GCOV add constructors of their own.
+KASAN_SANITIZE := n
+KCSAN_SANITIZE := n
+KCOV_INSTRUMENT := n
+GCOV_PROFILE := n
