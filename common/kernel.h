@@ -22,6 +22,7 @@ extern "C" {
 enum vtx_errno {
 	VTX_EINTR = 4,
 	VTX_EIO = 5,
+	VTX_ENOEXEC = 8,
 	VTX_ENOMEM = 12,
 	VTX_EACCES = 13,
 	VTX_EFAULT = 14,

@@ -86,8 +86,20 @@ int demonstrate(Step &step, const char *name, const std::byte *begin, const std:
     return error;
 }
 
+/// True for an ELF file, as a linker writes it unless it is told otherwise: its first bytes are
+/// headers, not instructions.
+bool is_elf(const void *bytes, std::size_t size) {
+    constexpr char magic[] = {0x7f, 'E', 'L', 'F'};
+    return size >= sizeof magic && __builtin_memcmp(bytes, magic, sizeof magic) == 0;
+}
+
 /// The file `guest`: one write is one run. Writers come one after the other.
 int run_written(const void *bytes, std::size_t size) {
+    if (is_elf(bytes, size)) {
+        vtx_log_error("this guest is an ELF file, and a flat binary is wanted: link it with "
+                      "-Wl,--oformat=binary, or convert it with objcopy -O binary");
+        return -VTX_ENOEXEC;
+    }
     RunCounts counts;
     return run_program(*loaded, static_cast<const std::byte *>(bytes), size, counts);
 }

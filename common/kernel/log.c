@@ -6,11 +6,11 @@
 
 #include "kernel.h"
 
-static_assert(VTX_EINTR == EINTR && VTX_EIO == EIO && VTX_ENOMEM == ENOMEM);
+static_assert(VTX_EINTR == EINTR && VTX_EIO == EIO && VTX_ENOEXEC == ENOEXEC);
 static_assert(VTX_EACCES == EACCES && VTX_EFAULT == EFAULT && VTX_EBUSY == EBUSY);
 static_assert(VTX_ENODEV == ENODEV && VTX_EINVAL == EINVAL && VTX_EFBIG == EFBIG);
 static_assert(VTX_ENOSPC == ENOSPC && VTX_ENOSYS == ENOSYS && VTX_ETIME == ETIME);
-static_assert(VTX_EOPNOTSUPP == EOPNOTSUPP);
+static_assert(VTX_EOPNOTSUPP == EOPNOTSUPP && VTX_ENOMEM == ENOMEM);
 
 void vtx_log(const char *format, ...)
 {

@@ -102,7 +102,9 @@ inline int Failure::tell_instruction() const {
         vtx_log_error("%s faulted: VMX operation is not possible here, or was left already", name);
         break;
     case Status::fail_invalid:
-        vtx_log_error("%s%s%s failed: VMfailInvalid (there is no current VMCS)", name, of, field);
+        vtx_log_error(
+            "%s%s%s failed: VMfailInvalid: %s", name, of, field,
+            fail_invalid_text(result_.instruction));
         break;
     default:
         vtx_log_error(

@@ -40,7 +40,7 @@ constexpr const char *instruction_name(Instruction instruction) {
 /// The ways in which a VMX instruction ends. \sdm{conventions}
 enum class Status : std::uint8_t {
     succeed,      ///< VMsucceed: CF and ZF are 0
-    fail_invalid, ///< VMfailInvalid: CF is 1; there is no current VMCS to hold an error number
+    fail_invalid, ///< VMfailInvalid: CF is 1, and no error number: fail_invalid_text()
     fail_valid,   ///< VMfailValid: ZF is 1; the VM-instruction error field has the number
     fault,        ///< the instruction did not execute: \#UD or \#GP, caught
 };
@@ -58,6 +58,21 @@ constexpr const char *status_name(Status status) {
         return "fault";
     }
     return "(no status)";
+}
+
+/// What VMfailInvalid of an instruction says, in words. Without a current VMCS there is no place
+/// for an error number, and so a page that the processor refuses ends like this, too. Never null.
+/// \sdm{conventions}
+constexpr const char *fail_invalid_text(Instruction instruction) {
+    switch (instruction) {
+    case Instruction::vmxon:
+    case Instruction::vmptrld:
+        return "look at the page's revision identifier, its alignment to 4 KiB and its address";
+    case Instruction::vmclear:
+        return "look at the page's alignment to 4 KiB and its address";
+    default:
+        return "there is no current VMCS";
+    }
 }
 
 /// The outcome of one VMX instruction. It must not be ignored.

@@ -13,7 +13,7 @@ from guest import Case, module_lines
 from lab import kernels
 
 MODULE = "step05_exits"
-EINTR, EIO, EFAULT, EINVAL, EFBIG, ETIME = 4, 5, 14, 22, 27, 62
+EINTR, EIO, ENOEXEC, EFAULT, EINVAL, EFBIG, ETIME = 4, 5, 8, 14, 22, 27, 62
 
 #: What a guest prints comes in the log as lines of this kind.
 OUTPUT = "guest: "

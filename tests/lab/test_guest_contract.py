@@ -103,6 +103,8 @@ FILE_SCRIPT = f"""
     load {guest_runs.MODULE} limit_ms=300 || fail "insmod"
     cat {{0}}parameters/limit_ms
     lab-tool file
+    head -c 4096 /bin/busybox >/run/elf.bin
+    lab-tool run 2000 /run/elf.bin
     lab-tool run 2000 /lab/guests/instructions/trace_sample.bin
     echo "exits of trace_sample"; cat {{1}}exits
     lab-tool run 2000 /lab/guests/instructions/trace_overflow.bin
@@ -148,6 +150,14 @@ def test_file_logs_why_a_guest_was_stopped(case: Case) -> None:
                for line in log), case
     assert any(re.fullmatch(r"the guest was stopped at RIP 0x1000: the task .* got a signal", line)
                for line in log), case
+
+
+@files
+def test_elf_file_is_refused_in_words(case: Case) -> None:
+    """An ELF header is no instruction: without this the guest would end with a page fault."""
+    run = guest_runs.runs(case)["elf"]
+    assert (run.result, run.error) == (-1, guest_runs.ENOEXEC), run
+    assert run.verdict.startswith("this guest is an ELF file, and a flat binary is wanted"), run
 
 
 def exits_of(case: Case, name: str) -> list[str]:

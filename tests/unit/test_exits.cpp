@@ -119,6 +119,15 @@ TEST(Result, Names) {
     EXPECT_STREQ(instruction_name(Instruction{200}), "(no instruction)");
 }
 
+TEST(Result, FailInvalidOfAPageNamesWhatMayBeWrongWithIt) {
+    for (const Instruction instruction : {Instruction::vmxon, Instruction::vmptrld}) {
+        const std::string text = fail_invalid_text(instruction);
+        for (const char *word : {"revision identifier", "alignment", "address"})
+            EXPECT_NE(text.find(word), text.npos) << word;
+    }
+    EXPECT_STREQ(fail_invalid_text(Instruction::vmread), "there is no current VMCS");
+}
+
 using Information = InterruptionInformation;
 
 TEST(InterruptionInformation, MakeAndEncode) {
