@@ -7,7 +7,9 @@
 #   make W=1             with more warnings
 #   make clean           leave sources only
 
-KDIR ?= /lib/modules/$(shell uname -r)/build
+release := $(shell uname -r)
+OS_RELEASE := /etc/os-release
+KDIR ?= /lib/modules/$(release)/build
 
 .PHONY: modules clean
 modules: | kernel-headers
@@ -19,11 +21,21 @@ clean: | kernel-headers
 # BTF is type information for tracing tools; pahole, which makes it, does not know C++ references
 # and would break the build on kernels that ask for it: hence the empty variable above.
 
+# Whose kernel looks how, and what installs its build tree. A kernel from elsewhere, such as WSL2's
+# or your own, has no package.
 .PHONY: kernel-headers
 kernel-headers:
-	@test -e $(KDIR)/Makefile || { echo >&2 "No kernel build tree at $(KDIR):" \
-	"install it (Debian: sudo apt install linux-headers-$(shell uname -r)), or name another" \
-	"with KDIR=.$(in_the_lab)"; exit 1; }
+	@test -e $(KDIR)/Makefile || { test ! -r $(OS_RELEASE) || . $(OS_RELEASE); \
+	case "$$ID $$ID_LIKE $(release)" in \
+	*debian*-amd64 | *ubuntu*.0-[1-9]*-[a-z]*) get="apt install linux-headers-$(release)";; \
+	*fedora*.fc[0-9]*.x86_64) get="dnf install kernel-devel-$(release)";; \
+	*arch*-arch[0-9]*) get="pacman -S linux-headers";; \
+	*arch*-[0-9]-lts) get="pacman -S linux-lts-headers";; \
+	*arch*-zen[0-9]*-zen) get="pacman -S linux-zen-headers";; \
+	*suse*-default) get="zypper install kernel-default-devel";; \
+	*) get=;; esac; test "$$get" && how="install it (sudo $$get)" || \
+	how="whoever built the kernel has it"; echo >&2 "No kernel build tree at $(KDIR): $$how," \
+	"or name another with KDIR=.$(in_the_lab)"; exit 1; }
 
 # In a copy of a step there is no lab.
 in_the_lab := $(if $(wildcard ../tools/lab), The lab needs none: \

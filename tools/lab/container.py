@@ -22,8 +22,9 @@ PACKAGES = {"debian": "apt install podman", "ubuntu": "apt install podman",
             "gentoo": "emerge app-containers/podman", "void": "xbps-install podman"}
 
 
-def _os_release() -> dict[str, str]:
-    path = Path(os.environ.get("VTX_OS_RELEASE", "/etc/os-release"))
+def os_release(usual: Path = Path("/etc/os-release")) -> dict[str, str]:
+    """What the system says of itself."""
+    path = Path(os.environ.get("VTX_OS_RELEASE", usual))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -33,11 +34,11 @@ def _os_release() -> dict[str, str]:
 
 
 def system_name() -> str:
-    return _os_release().get("PRETTY_NAME", platform.system())
+    return os_release().get("PRETTY_NAME", platform.system())
 
 
 def is_debian_12() -> bool:
-    release = _os_release()
+    release = os_release()
     return release.get("ID") == "debian" and release.get("VERSION_ID") == "12"
 
 
@@ -48,7 +49,7 @@ def engine() -> str:
 
 def engine_package() -> str:
     """What a person types here to get a container engine."""
-    release = _os_release()
+    release = os_release()
     names = [release.get("ID", ""), *release.get("ID_LIKE", "").split()]
     return next((PACKAGES[name] for name in names if name in PACKAGES), "the package podman")
 
