@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import docs
 from lab.common import ROOT, step_folders
 
 DEMANDED = ("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "SECURITY.md",
@@ -65,6 +66,8 @@ def test_links_resolve(page: Path) -> None:
         target = page.parent / parts.path if parts.path else page
         if not target.exists():
             broken.append(f"{link}: no such file")
+        elif target.suffix == ".rst":
+            broken.append(f"{link}: a code host shows the directives of the book's sources raw")
         elif parts.fragment and parts.fragment not in anchors(target):
             broken.append(f"{link}: no such heading")
     assert not broken
@@ -193,6 +196,16 @@ def test_workflow_calls_the_one_test_command() -> None:
     assert ".ci/run" in runs
     assert all(line == ".ci/run" or line.startswith("apt-get update") for line in runs), runs
     assert re.search(r"exec \./lab test --yes$", read(".ci/run"), re.MULTILINE)
+
+
+def test_workflow_keeps_and_publishes_the_book() -> None:
+    """The folder is the one that ./lab docs writes, and README says how to switch the site on."""
+    workflow = read(".github/workflows/test.yml")
+    assert re.search(r"^        run: \./lab docs --all --yes$", workflow, re.MULTILINE)
+    html = docs.HTML.parent.relative_to(ROOT).as_posix()
+    assert workflow.count(f"{html}\n") == 2, "once for the artifact, once for the site"
+    assert "actions/deploy-pages@" in workflow and '"repos/$GITHUB_REPOSITORY/pages"' in workflow
+    assert "Settings → Pages" in read("README.md")
 
 
 def test_contributing_tells_how() -> None:
