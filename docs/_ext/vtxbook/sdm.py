@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.nodes import make_refnode
 
-from . import paths
+from . import filled, paths
 
 PAGE = "reference/sdm"
 IN_CODE = re.compile(r"\\sdm\{([\w-]+)\}")
@@ -29,13 +29,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Section:
-    """A place in the pinned edition."""
+    """A place in the pinned edition, and what recent editions made of it: sdm.toml explains."""
 
     key: str
     volume: str
     number: str
     title: str
     kind: str
+    title_now: str = ""
+    gone: str = ""
+    seen: str = ""
+
+    def now(self) -> str:
+        """What to look for in a recent edition; empty where the title stayed, as far as we know."""
+        if self.title_now:
+            return f"now “{self.title_now}”"
+        return f"no longer there: {self.gone}" if self.gone else ""
 
     def place(self) -> str:
         """Volume and number, as in "volume 3C, section 24.11.5"."""
@@ -52,15 +61,38 @@ class Section:
         parts = re.split(r"[.:-]", self.number)
         order = {"chapter": 0, "section": 1, "table": 2, "figure": 3}.get(self.kind, 1)
         return (self.volume, (not parts[0].isdigit(), parts[0].zfill(4)), order,
-                [p.zfill(4) for p in parts[1:]])
+                [p.zfill(4) if p.isdigit() else p for p in parts[1:]])
+
+
+#: The fields that a row of sdm.toml can have.
+FIELDS = [field.name for field in fields(Section) if field.name != "key"]
+
+
+@lru_cache
+def data() -> dict[str, Any]:
+    """What sdm.toml says."""
+    return tomllib.loads((paths.DOCS / "sdm.toml").read_text(encoding="utf-8"))
 
 
 @lru_cache
 def load() -> tuple[dict[str, str], dict[str, Section]]:
-    """The edition, and every section by its key."""
-    data = tomllib.loads((paths.DOCS / "sdm.toml").read_text(encoding="utf-8"))
-    rows = {key: Section(key, **row) for key, row in data["sections"].items()}
-    return data["edition"], rows
+    """The edition, and every section by its key. What does not fit is left to check()."""
+    rows = {key: Section(key, **{name: row[name] for name in FIELDS if name in row})
+            for key, row in data()["sections"].items()}
+    return data()["edition"], rows
+
+
+def faults(row: dict[str, str]) -> list[str]:
+    """What is wrong with a row of sdm.toml."""
+    found = [f"has a field {name!r}, which nothing reads" for name in row if name not in FIELDS]
+    found += [f"has an empty {name!r}" for name in row if not row[name]]
+    if "title_now" in row and "gone" in row:
+        found.append("has a title_now and is gone: it can only be one of them")
+    if ("title_now" in row or "gone" in row) != ("seen" in row):
+        found.append("needs title_now or gone, and seen: none without the other")
+    if row.get("title_now") == row["title"]:
+        found.append("has a title_now that is its title")
+    return found
 
 
 @lru_cache
@@ -79,8 +111,11 @@ def uses() -> dict[str, list[Path]]:
 
 
 def check(_: Sphinx) -> None:
-    """Unknown and unused keys are warnings, which fail the build."""
+    """Unknown keys, unused keys and faulty rows are warnings, which fail the build."""
     known, used = load()[1], uses()
+    for key, row in data()["sections"].items():
+        for fault in faults(row):
+            log.warning("SDM key %r in docs/sdm.toml %s", key, fault)
     for key in sorted(used.keys() - known.keys()):
         files = ", ".join(str(f.relative_to(paths.ROOT)) for f in used[key])
         log.warning("SDM key %r is not in docs/sdm.toml (used in %s)", key, files)
@@ -89,7 +124,10 @@ def check(_: Sphinx) -> None:
 
 
 class SdmRole(SphinxRole):
-    """`:sdm:`vmxon-region`` prints the title, the volume and the number, as a link to the table."""
+    """`:sdm:`vmxon-region`` prints the title, the volume and the number, as a link to the table.
+
+    If recent editions have another title, the link says so when the pointer is on it.
+    """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         section = load()[1].get(self.text)
@@ -110,7 +148,9 @@ def resolve(app: Sphinx, env: Any, node: addnodes.pending_xref,
     """Links a citation to its row of the table."""
     if node.get("reftype") != "sdm":
         return None
-    return make_refnode(app.builder, node["refdoc"], PAGE, "sdm-" + node["reftarget"], content)
+    now = load()[1][node["reftarget"]].now()
+    return make_refnode(app.builder, node["refdoc"], PAGE, "sdm-" + node["reftarget"], content,
+                        f"In recent editions: {now}" if now else None)
 
 
 def table(headings: list[str], widths: list[int], rows: list[list[nodes.Node]],
@@ -169,6 +209,8 @@ class SdmTable(SphinxDirective):
             where += [file_name(f) for f in files if f.suffix != ".rst" and not _is_copy(f)]
             title = nodes.paragraph("", "", nodes.inline("", section.title,
                                                          ids=["sdm-" + section.key]))
+            if section.now():
+                title += [nodes.Text(" "), nodes.emphasis("", f"({section.now()})")]
             rows.append([title, nodes.paragraph("", section.place()), listed(where)])
         return [table(["Title", "Place", "Where we use it"], [35, 20, 45], rows, ["sdm-table"])]
 
@@ -196,9 +238,24 @@ class SdmReading(SphinxDirective):
             link = addnodes.pending_xref("", inside, refdomain="", reftype="sdm",
                                          reftarget=section.key, refexplicit=True, refwarn=True)
             link["refdoc"] = self.env.docname
-            items += nodes.list_item("", nodes.paragraph("", "", link,
-                                                         nodes.Text(": " + section.place())))
-        return [items] if len(items) else [nodes.paragraph("", "Nothing.")]
+            item = nodes.paragraph("", "", link, nodes.Text(": " + section.place()))
+            if section.now():
+                item += [nodes.Text(" "), nodes.emphasis("", f"({section.now()})")]
+            items += nodes.list_item("", item)
+        return [items]
+
+
+class SdmChanges(SphinxDirective):
+    """`.. sdm-changes::` every cited section that recent editions renamed, moved or dropped."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        rows: list[list[nodes.Node]] = [
+            [nodes.paragraph("", text)
+             for text in (section.title, section.place(), section.now(), section.seen)]
+            for section in sorted(load()[1].values(), key=Section.sort_key) if section.now()]
+        return [table(["Title in our edition", "Place in it", "In recent editions", "Seen in"],
+                      [30, 18, 32, 20], rows, ["sdm-table"])]
 
 
 class SdmEdition(SphinxRole):
@@ -212,7 +269,8 @@ def setup(app: Sphinx) -> None:
     """Registers the roles, the directives and the check."""
     app.add_role("sdm", SdmRole())
     app.add_role("sdm-edition", SdmEdition())
-    app.add_directive("sdm-table", SdmTable)
-    app.add_directive("sdm-reading", SdmReading)
+    filled.add_directive(app, "sdm-table", SdmTable)
+    filled.add_directive(app, "sdm-reading", SdmReading)
+    filled.add_directive(app, "sdm-changes", SdmChanges)
     app.connect("builder-inited", check)
     app.connect("missing-reference", resolve)
