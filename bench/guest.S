@@ -122,7 +122,7 @@ digits:
 	.balign	8
 gdt:
 	.quad	0
-	.quad	0x00af9b000000ffff		/* 08h: 64-bit code */
+	.quad	0x00af9b000000ffff		/* 0x08: 64-bit code */
 gdtr:
 	.word	15
 	.quad	gdt

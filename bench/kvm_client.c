@@ -4,7 +4,7 @@
  *
  * The guest finds what step 05 gives it: its program at 0x1000, 64-bit mode at privilege level 0,
  * a stack that ends at 0x10000, no descriptor tables. What it prints by port e9h goes to standard
- * output. The measured exits are answered in the kernel: port 80h belongs to an eventfd.
+ * output. The measured exits are answered in the kernel: port 0x80 belongs to an eventfd.
  */
 #include <err.h>
 #include <fcntl.h>

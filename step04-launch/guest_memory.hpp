@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The guest's memory: 64 KiB of RAM, and page tables that map nothing else.
+/// The guest's memory: 60 KiB of RAM, and page tables that map nothing else.
 ///
 /// Without EPT the guest's page tables translate straight to the machine's physical addresses.
 /// So the tables themselves are the wall: they hold the guest's own pages and no others, they lie

@@ -56,8 +56,8 @@ note_failed_entry(CurrentVmcs &vmcs, bool launched, std::uint32_t result) {
 /// and returns after the next VM exit.
 ///
 /// A VM entry has three outcomes. The guest ran and left: returns true, and `reason` says why.
-/// VMLAUNCH or VMRESUME failed and changed nothing (VMfail), or the processor gave up while it
-/// loaded the guest (bit 31 of the exit reason): returns false, and vmcs.failure() says how.
+/// VMLAUNCH or VMRESUME failed before it loaded anything (VMfail), or the processor gave up while
+/// it loaded the guest (bit 31 of the exit reason): returns false, and vmcs.failure() says how.
 /// \sdm{vmlaunch-vmresume-launch-resume-virtual-machine}
 template <typename Owner>
 [[nodiscard, gnu::always_inline]] inline bool

@@ -43,7 +43,7 @@ enum class Ending : std::uint8_t {
     none,          ///< It does.
     status,        ///< HLT, or hypercall 0 with a status.
     exception,     ///< An exception for which its IDT has no entry.
-    triple_fault,  ///< An exception while a double fault was being delivered.
+    triple_fault,  ///< A further fault while a double fault was being delivered.
     machine_check, ///< The hardware reported an error while it ran.
     string_io,     ///< INS or OUTS, which we do not emulate.
     task_switch,   ///< A hardware task switch, likewise.

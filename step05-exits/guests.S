@@ -101,7 +101,7 @@ tour_text_end:
 	.balign	8
 tour_gdt:
 	.quad	0
-	.quad	0x00af9b000000ffff	/* 08h: 64-bit code */
+	.quad	0x00af9b000000ffff	/* 0x08: 64-bit code */
 tour_gdtr:
 	.word	15
 	.quad	0

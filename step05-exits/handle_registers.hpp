@@ -70,7 +70,7 @@ inline Action handle_dr_access(Exit exit) {
 /// IA32_EFER of the guest: 64-bit mode, and nothing else.
 inline constexpr std::uint64_t efer_as_read = Efer::lme | Efer::lma;
 
-/// IA32_APIC_BASE after a reset: enabled, at FEE00000h, on the first processor.
+/// IA32_APIC_BASE after a reset: enabled, at 0xFEE00000, on the first processor.
 inline constexpr std::uint64_t apic_base_as_read = 0xfee00900;
 
 // [msr]

@@ -16,8 +16,8 @@ namespace vtx {
 /// handler, as it would have gone without us.
 ///
 /// If the processor was just delivering another event when the exception came (the IDT-vectoring
-/// information is valid), the two combine: a fault while a fault is delivered becomes a double
-/// fault, and a fault while that is delivered ends the guest as it would reset a machine.
+/// information is valid), the two combine by the rules of the double fault. What would be a triple
+/// fault ends the guest, as it would reset a machine.
 /// \sdm{reflecting-exceptions-to-guest-software}
 /// \sdm{information-for-vm-exits-during-event-delivery}
 inline Action handle_exception_or_nmi(Exit exit) {

@@ -13,7 +13,7 @@ namespace vtx {
 /// What SGDT and SIDT store in 64-bit mode and LGDT and LIDT load.
 /// \sdm{memory-management-registers}
 struct [[gnu::packed]] DescriptorTableRegister {
-    std::uint16_t limit; ///< Offset of the table's last byte. A VM exit sets it to FFFFh.
+    std::uint16_t limit; ///< Offset of the table's last byte. A VM exit sets it to 0xFFFF.
     std::uint64_t base;  ///< Linear address of the table.
 
     friend constexpr bool

@@ -51,13 +51,15 @@ constexpr bool has_error_code(Vector vector) {
     }
 }
 
-/// The classes of exceptions in the description of the double fault.
+/// The classes of exceptions in the description of the double fault: what a second exception
+/// becomes that occurs while one of this class is delivered. In all cases not named it is simply
+/// delivered; so is a page fault after a contributory exception. combine() has the rules.
 /// \sdm{exception-and-interrupt-reference}
 enum class ExceptionClass : std::uint8_t {
-    benign,       ///< a second exception is simply delivered
-    contributory, ///< two of these make a double fault
-    page_fault,   ///< a page fault or a virtualization exception
-    double_fault, ///< a further contributory exception or page fault is a triple fault
+    benign,       ///< any exception that is in none of the other classes
+    contributory, ///< a second contributory exception makes a double fault
+    page_fault,   ///< \#PF or \#VE; a second one, or a contributory exception, makes a double fault
+    double_fault, ///< a contributory exception or a page fault makes a triple fault
 };
 
 /// The class of an exception.
