@@ -251,11 +251,12 @@ class SdmChanges(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         rows: list[list[nodes.Node]] = [
-            [nodes.paragraph("", text)
-             for text in (section.title, section.place(), section.now(), section.seen)]
+            [nodes.line_block("", nodes.line("", what),
+                              nodes.line("", "", nodes.emphasis("", where)))
+             for what, where in ((section.title, section.place()), (section.now(), section.seen))]
             for section in sorted(load()[1].values(), key=Section.sort_key) if section.now()]
-        return [table(["Title in our edition", "Place in it", "In recent editions", "Seen in"],
-                      [30, 18, 32, 20], rows, ["sdm-table"])]
+        return [table(["In our edition", "In recent editions, and where we saw it"], [45, 55], rows,
+                      ["sdm-table"])]
 
 
 class SdmEdition(SphinxRole):
