@@ -31,6 +31,7 @@ breathe_projects = {name: str(paths.BUILD / "xml" / name) for name in
 breathe_default_project = "vmx"
 breathe_default_members = ("members",)
 breathe_show_include = False
+breathe_show_enumvalue_initializer = True
 breathe_implementation_filename_extensions = [".none"]
 
 html_theme = "furo"

@@ -34,9 +34,12 @@ def rows(table: Path, macro: str) -> list[tuple[list[str], bool]]:
     """The calls of a macro in a table; true for those of its _NEW form, without a Linux name."""
     result = []
     for line in table.read_text(encoding="utf-8").splitlines():
+        if not re.match(rf"\s*{macro}(_NEW)?\b", line):
+            continue
         found = re.match(rf"\s*{macro}(_NEW)?\s*\((.*)\)\s*(?://.*)?$", line)
-        if found:
-            result.append((arguments(found.group(2)), bool(found.group(1))))
+        if found is None:
+            raise ValueError(f"{table.name}: the book would lose this row: {line}")
+        result.append((arguments(found.group(2)), bool(found.group(1))))
     return result
 
 

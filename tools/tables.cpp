@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Prints the tables of common/ as JSON on standard output: fields, controls, exit reasons,
-// VM-instruction errors and MSRs. The book makes its reference tables of it, so no table is typed
-// twice.
+// qualifications of entry failures, VM-instruction errors and MSRs. The book makes its reference
+// tables of it, so no table is typed twice.
 #include "vmx/controls.hpp"
 #include "vmx/exit_reasons.hpp"
 #include "vmx/fields.hpp"
 #include "vmx/instruction_errors.hpp"
+#include "vmx/qualifications.hpp"
 #include "x86/msr.hpp"
 
 #include <cstdio>
@@ -65,9 +66,34 @@ std::string string(const char *key, const char *value) {
     return text + '"';
 }
 
+/// The enumerator itself, because the book looks the kind up by it.
 const char *kind_name(FieldKind kind) {
-    constexpr const char *names[] = {"control", "read-only data", "guest state", "host state"};
-    return names[static_cast<unsigned>(kind)];
+    switch (kind) {
+    case FieldKind::control:
+        return "control";
+    case FieldKind::read_only:
+        return "read_only";
+    case FieldKind::guest_state:
+        return "guest_state";
+    case FieldKind::host_state:
+        return "host_state";
+    }
+    return "";
+}
+
+/// The enumerator of a qualification; null if there is none. A missing case does not compile.
+const char *entry_failure_name(EntryFailure qualification) {
+    switch (qualification) {
+    case EntryFailure::unspecified:
+        return "unspecified";
+    case EntryFailure::pdpte_loading:
+        return "pdpte_loading";
+    case EntryFailure::nmi_injection:
+        return "nmi_injection";
+    case EntryFailure::vmcs_link_pointer:
+        return "vmcs_link_pointer";
+    }
+    return nullptr;
 }
 
 const char *width_name(FieldWidth width) {
@@ -117,6 +143,15 @@ std::string tables() {
         json.row(
             "{" + number("number", static_cast<unsigned>(row.reason)) + ", " +
             string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
+    }
+    json.close(']');
+    json.open('[', "entry_failures");
+    for (std::uint64_t value = 0; value <= 0xff; ++value) {
+        if (const char *name = entry_failure_name(static_cast<EntryFailure>(value))) {
+            json.row(
+                "{" + number("number", value) + ", " + string("text", entry_failure_text(value)) +
+                ", " + string("identifier", name) + "}");
+        }
     }
     json.close(']');
     json.open('[', "instruction_errors");

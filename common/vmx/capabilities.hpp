@@ -229,15 +229,15 @@ private:
 };
 
 /// Reads the capability MSRs of the processor at hand: only those that exist, for RDMSR of one that
-/// does not is \#GP. Which exist, the earlier ones say; the pinned edition lacks 492H and 493H:
+/// does not is \#GP. Which exist, the earlier ones say; the pinned edition lacks 0x492 and 0x493:
 ///
-/// * 480H to 48AH exist on every processor with VMX;
-/// * 48DH to 490H (TRUE controls) if bit 55 of 480H is 1;
-/// * 48BH (secondary controls) if "activate secondary controls" may be 1: bit 63 of 482H;
-/// * 48CH (EPT and VPID) if "enable EPT" or "enable VPID" may be 1: bit 33 or 37 of 48BH;
-/// * 491H (VM functions) if "enable VM functions" may be 1: bit 45 of 48BH;
-/// * 492H (tertiary controls) if "activate tertiary controls" may be 1: bit 49 of 482H;
-/// * 493H (secondary VM-exit controls) if "activate secondary controls" may be 1: bit 63 of 483H.
+/// * 0x480 to 0x48a exist on every processor with VMX;
+/// * 0x48d to 0x490 (TRUE controls) if bit 55 of 0x480 is 1;
+/// * 0x48b (secondary controls) if "activate secondary controls" may be 1: bit 63 of 0x482;
+/// * 0x48c (EPT and VPID) if "enable EPT" or "enable VPID" may be 1: bit 33 or 37 of 0x48b;
+/// * 0x491 (VM functions) if "enable VM functions" may be 1: bit 45 of 0x48b;
+/// * 0x492 (tertiary controls) if "activate tertiary controls" may be 1: bit 49 of 0x482;
+/// * 0x493 (secondary VM-exit controls) if "activate secondary controls" may be 1: bit 63 of 0x483.
 ///
 /// Precondition: CPUID says that there is VMX.
 /// \param reader called as reader(Msr), gives std::optional<std::uint64_t>; read_msr_safe() is one

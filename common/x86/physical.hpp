@@ -29,7 +29,7 @@ struct PhysicalAddress {
     constexpr bool is_page_aligned() const { return (value & (page_size - 1)) == 0; }
 
     /// True if no bit at or above `width` is set.
-    /// \param width number of physical-address bits, 1 to 64: CPUID.80000008H:EAX[7:0], or 32
+    /// \param width number of physical-address bits, 1 to 64: CPUID.0x80000008:EAX[7:0], or 32
     ///              where bit 48 of IA32_VMX_BASIC is 1 \sdm{basic-vmx-information}.
     constexpr bool fits(unsigned width) const { return width >= 64 || (value >> width) == 0; }
 

@@ -5,3 +5,27 @@ document.addEventListener("DOMContentLoaded", () => {
         box.tabIndex = 0;
     }
 });
+
+// The search finds a number in either notation and with or without zeros in front: 681EH, as the
+// SDM writes it, and 0x681e are the same. If the book spells it in several ways, that of the index
+// comes first, then what was typed. A word without a digit that the book has ("each") stays a word.
+function asInTheBook(word) {
+    const typed = word.toLowerCase();
+    const terms = Object.keys(Search._index?.terms ?? {});
+    if (!/^(?:0x[0-9a-f]+|[0-9a-f]+h)$/.test(typed) ||
+            (!/[0-9]/.test(typed) && terms.includes(typed))) {
+        return word;
+    }
+    const number = typed.startsWith("0x") ? typed : "0x" + typed.slice(0, -1);
+    const digits = number.slice(2).replace(/^0+(?=.)/, "");
+    const same = terms.filter((term) => new RegExp(`^0x0*${digits}$`).test(term));
+    return same.find((term) => term in (Search._index.indexentries ?? {})) ??
+        (same.includes(number) ? number : same[0] ?? "0x" + digits);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+    if (typeof Search !== "undefined") { // the page of results; its own script runs after this one
+        const query = Search.query;
+        Search.query = (text) => query(text.replace(/\w+/g, asInTheBook));
+    }
+});

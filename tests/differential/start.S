@@ -186,7 +186,7 @@ entered:
     movq saved_cr4, %rax        // and may have switched shadow stacks on
     movq %rax, %cr4
     movq saved_rsp, %rsp
-    lgdt gdt_pointer            // a VM exit makes both limits FFFFH
+    lgdt gdt_pointer            // a VM exit makes both limits 0xFFFF
     lidt idt_pointer
     xorl %eax, %eax
 6:

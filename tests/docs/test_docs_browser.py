@@ -103,14 +103,8 @@ def test_prompts_are_not_copied(html: Path, page: Page, name: str, prompt: str,
     assert not re.search(r"^(?:\$|lab:)", text, re.MULTILINE), text
 
 
-@pytest.mark.parametrize("words, where", [
-    ("VMXON", ("glossary.html", "02-vmxon.html")),
-    ("error 7", ("instruction-errors.html#error-7",)),
-    ("IA32_VMX_BASIC", ("msrs.html#msr-ia32-vmx-basic",)),
-    ("VMPTRLD", ("glossary.html", "03-vmcs.html")),
-])
-def test_search_finds(html: Path, page: Page, words: str, where: tuple[str, ...]) -> None:
-    """Typed into the sidebar's field, the first result leads to the right place."""
+def first_result(html: Path, page: Page, words: str) -> str:
+    """Types words into the sidebar's field and follows the first result. Returns its address."""
     page.open(html / "index.html")
     page.run("document.querySelector('input.sidebar-search').focus()")
     page.forget_load()
@@ -122,7 +116,36 @@ def test_search_finds(html: Path, page: Page, words: str, where: tuple[str, ...]
     page.forget_load()
     page.run("document.querySelector('#search-results li a').click()")
     page.wait_for_load()
-    address = page.run("location.href")
+    assert not page.complaints(), page.complaints()
+    return page.run("location.href")
+
+
+@pytest.mark.parametrize("words, where", [
+    ("VMXON", ("glossary.html", "02-vmxon.html")),
+    ("error 7", ("instruction-errors.html#error-7",)),
+    ("IA32_VMX_BASIC", ("msrs.html#msr-ia32-vmx-basic",)),
+    ("VMPTRLD", ("glossary.html", "03-vmcs.html")),
+])
+def test_search_finds(html: Path, page: Page, words: str, where: tuple[str, ...]) -> None:
+    """The first result leads to the right place."""
+    address = first_result(html, page, words)
     assert any(place in address for place in where), address
     assert words.split()[-1].lower() in page.run("document.body.innerText").lower()
-    assert not page.complaints(), page.complaints()
+
+
+@pytest.mark.parametrize("typed, shown, where", [
+    *((typed, "0x681e", "fields.html#field-guest-rip")
+      for typed in ("0x681e", "681Eh", "681EH", "0000681EH", "0x0000681e")),
+    ("800h", "0x0800", "fields.html#field-guest-es-selector"),
+    *((typed, "0x480", "msrs.html") for typed in ("480h", "0x00000480", "MSR 480h")),
+    *((typed, "0x80000021", "exit-reasons.html") for typed in ("0x80000021", "80000021h")),
+    *((typed, "0xffff", "html") for typed in ("0xFFFF", "FFFFh")),
+    ("each", "each", "html"),
+])
+def test_search_finds_numbers(html: Path, page: Page, typed: str, shown: str,
+                              where: str) -> None:
+    """The book's notation or the SDM's, zeros in front or none; and a word is no number."""
+    address = first_result(html, page, typed)
+    assert where in address, address
+    text = page.run("document.querySelector('article').innerText").lower()
+    assert re.search(rf"(?<!\w){shown}(?!\w)", text), address

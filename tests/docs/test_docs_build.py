@@ -119,6 +119,7 @@ def test_search_index_stays_whole(built: str, html: Path) -> None:
                    stdout=subprocess.DEVNULL)
     assert page.stat().st_mtime_ns == written, "pages are written that did not change"
     assert search_index(html) == before
+    assert [] not in before["terms"].values(), "a word that pages had once would still be known"
 
 
 def test_pages_load_nothing_from_the_network(html: Path) -> None:

@@ -12,7 +12,7 @@ from lab.common import ROOT
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
-from vtxbook import figures, paths, tables  # noqa: E402
+from vtxbook import facts, figures, paths, tables  # noqa: E402
 
 ROWS = {
     "machines": [{"kernel": "6.1", "cpu": "haswell", "cpus": 2, "boots": 3, "cases": 40}],
@@ -24,11 +24,11 @@ ROWS = {
     "instruction_errors": [{"error": 7, "seen": 3}],
     "cycles": [{"step": "step02_vmxon", "kernel": "6.1", "cycles": 300}],
     "faults": [{"step": "step02_vmxon", "kernel": "6.1", "points": 5, "rounds": 6}],
-    "hostile_guests": [{"machine": "a", "guests": 100}],
+    "hostile_guests": [{"machine": machine, "guests": 100} for machine in "ab"],
     "random_guests": [{"machine": "a", "guests": 10300, "full": 1, "failed": 2, "late": 3,
                        "exits": 4, "verdicts": 5}],
-    "interrupts_off": [{"guest": "loop_cpuid", "kernel": "6.1", "cpu": "penryn", "scopes": 70,
-                        "longest_us": 4007, "tick_us": 4000}],
+    "interrupts_off": [{"guest": "loop_cpuid", "kernel": "6.1", "cpu": cpu, "scopes": 70,
+                        "longest_us": 4007, "tick_us": 4000} for cpu in ("penryn", "haswell")],
 }
 
 
@@ -45,6 +45,16 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_results_there_are_no_rows(results: Path) -> None:
     assert not any(make() for _, _, _, make in figures.FIGURES), results
+    assert not facts.results()
+
+
+def test_each_suite_has_a_row(results: Path) -> None:
+    (paths.RESULTS / "junit").mkdir()
+    for name in ("lab", "unit"):
+        (paths.RESULTS / "junit" / f"{name}.xml").write_text(
+            '<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0" time="2"/>'
+            '<testsuite tests="1"><testcase time="0.6"/></testsuite></testsuites>')
+    assert facts.results() == [[name, "4", "2", "0", "3 s"] for name in ("lab", "unit")]
 
 
 def test_each_table_has_its_rows(results: Path) -> None:
@@ -56,5 +66,7 @@ def test_each_table_has_its_rows(results: Path) -> None:
         assert all(len(row) == len(headings) == len(widths) for row in rows), (title, rows)
     assert figures.refusals() == [["no VMX", "6.1, venice, 1 CPU", "loads (00); ENODEV (02, 06)",
                                    "loads (00); ENODEV (02, 06)"]]
+    assert len(figures.guests()) == 2  # "b" had no random guests
     assert figures.exit_reasons() == [["10", "CPUID", "2,000", "2"]]
-    assert figures.interrupts_off() == [["loop_cpuid", "", "4007"]]
+    assert figures.interrupts_off() == [["loop_cpuid", "6.1, haswell", "4,007"],
+                                        ["loop_cpuid", "6.1, penryn", "4,007"]]

@@ -110,6 +110,32 @@ def test_every_refusal_is_among_the_symptoms() -> None:
     assert found > 40 and not missing, missing
 
 
+def test_pages_that_tools_name_exist() -> None:
+    """What ./lab says sends readers to a page: by its path below docs/, or by its title."""
+    paths = {page_id(page).removesuffix(".rst") for page in PAGES}
+    titles = {page.read_text(encoding="utf-8").split("\n", 1)[0] for page in PAGES}
+    source = "".join(file.read_text(encoding="utf-8")
+                     for file in sorted((ROOT / "tools" / "lab").glob("*.py")))
+    by_path = re.findall(r"\b((?:about|concepts|how-to|steps)/[a-z0-9-]+)", source)
+    by_title = re.findall(r"book's \w+ under \"([^\"]+)\"", source)
+    assert by_path and by_title
+    assert not set(by_path) - paths and not set(by_title) - titles, \
+        f"{set(by_path) - paths} {set(by_title) - titles}"
+
+
+def test_hexadecimal_numbers_have_one_notation() -> None:
+    """0xFFFF, as the logs have it: who searches for one must not miss FFFFh."""
+    files = [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("docs/*.toml"), *ROOT.glob("docs/figures/*"),
+             *ROOT.glob("*.md"), *ROOT.glob("exercises/*.*"), *ROOT.glob("step[0-9]*/*.*"),
+             *ROOT.glob("common/**/*.*")]
+    texts = {shown(file): file.read_text(encoding="utf-8") for file in files
+             if file.suffix in (".rst", ".toml", ".svg", ".md", ".c", ".h", ".hpp", ".cpp", ".S")}
+    found = {f"{name}: {number}" for name, text in texts.items()
+             for number in re.findall(
+                 r"\b(?:[0-9A-F]+h|(?:[1-9][0-9A-F]*|[A-F]{3,})H)\b", text)}
+    assert len(texts) > 200 and not found, found
+
+
 def sdm_problems(tmp_path: Path, page: str, keys: str) -> str:
     """What the check of SDM keys says of a page and a table."""
     script = f"""
@@ -136,3 +162,35 @@ def test_sdm_keys_are_checked(tmp_path: Path) -> None:
     assert "'other' is not in" in sdm_problems(tmp_path, "See :sdm:`other`.", "")
     assert "'format' in docs/sdm.toml is used nowhere" in \
         sdm_problems(tmp_path, "Nothing.", f"format = {{ {ROW} }}\n")
+
+
+@pytest.mark.parametrize("fields, fault", [
+    ('title_now = "Layout", seen = "2026"', ""),
+    ('gone = "dropped", seen = "2026"', ""),
+    ('title_now = "Layout", gone = "dropped", seen = "2026"', "it can only be one of them"),
+    ('title_new = "Layout"', "has a field 'title_new'"),
+    ('title_now = "Layout"', "needs title_now or gone, and seen"),
+    ('seen = "2026"', "needs title_now or gone, and seen"),
+    ('title_now = "Format", seen = "2026"', "that is its title"),
+    ('gone = "", seen = "2026"', "has an empty 'gone'"),
+])
+def test_sdm_rows_are_checked(tmp_path: Path, fields: str, fault: str) -> None:
+    said = sdm_problems(tmp_path, "See :sdm:`format`.", f"format = {{ {ROW}, {fields} }}\n")
+    assert (fault in said) if fault else said == ""
+
+
+def test_sdm_rows_keep_what_is_written_by_hand() -> None:
+    """update_sdm.py makes sdm.toml of a table that knows nothing of recent editions."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "docs")!r})
+import update_sdm
+rows = update_sdm.sdm.load()[1]
+table = {{key: {{"volume": row.volume, "number": row.number, "title": row.title, "kind": row.kind}}
+         for key, row in rows.items()}}
+print(update_sdm.file_text(table, rows, rows), end="")
+"""
+    made = subprocess.run([sys.executable, "-c", script], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout
+    assert made == (ROOT / "docs" / "sdm.toml").read_text(encoding="utf-8")
+    assert "title_now = " in made and "gone = " in made

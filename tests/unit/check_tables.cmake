@@ -13,6 +13,7 @@ endfunction()
 
 expect_row(fields encoding name identifier width kind index)
 expect_row(exit_reasons number name identifier)
+expect_row(entry_failures number text identifier)
 expect_row(instruction_errors number text identifier)
 expect_row(msrs number name)
 

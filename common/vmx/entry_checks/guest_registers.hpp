@@ -218,7 +218,7 @@ inline constexpr Rule guest_register_rules[] = {
         [](Examination &x) {
             if (x.has(EntryControl::load_rtit_ctl)) {
                 // What no processor has: bits 18, 23, 30:28, 54:48 and 63:57. Which others a
-                // processor lacks is in CPUID leaf 14H, which the description does not hold.
+                // processor lacks is in CPUID leaf 0x14, which the description does not hold.
                 x.zero(Field64::guest_rtit_ctl, 0xfe7f000070840000);
             }
         }),

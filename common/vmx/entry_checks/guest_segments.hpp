@@ -165,7 +165,7 @@ inline constexpr Rule guest_segment_rules[] = {
         }),
 
     rule<FieldNatural::guest_rflags, VTX_SIX(limit)>(
-        "S07", segment::bad, "in virtual-8086 mode each limit must be FFFFH", segment::sdm,
+        "S07", segment::bad, "in virtual-8086 mode each limit must be 0xFFFF", segment::sdm,
         [](Examination &x) {
             each_virtual_8086(x, [&x](const SegmentFields &segment) {
                 const std::uint32_t bits = x.get(segment.limit) ^ 0xffffu;

@@ -89,7 +89,7 @@ inline constexpr Rule msr_loading_rules[] = {
         }),
 
     rule<Field32::entry_msr_load_count, Field64::entry_msr_load_address>(
-        "M02", msr_list::bad, "a VM entry cannot load an APIC register, MSRs 800H to 8FFH",
+        "M02", msr_list::bad, "a VM entry cannot load an APIC register, MSRs 0x800 to 0x8ff",
         msr_list::sdm,
         [](Examination &x) {
             each_msr_entry(x, [&x](std::uint32_t position, std::uint64_t word, std::uint64_t) {

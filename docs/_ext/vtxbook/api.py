@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from . import paths, stepdiff
+from . import filled, paths, stepdiff
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,8 @@ class Declared:
             return  # Breathe would show the member in the variable's place
         elif kind in ("enum", "typedef", "variable", "define"):
             self._add(member, f".. doxygen{kind}:: {name}", [])
+        else:
+            log.warning("%s of %s is of a kind that no page shows: %s", name, self.header, kind)
 
     def _is_member_too(self, name: str) -> bool:
         """True if a class of the project has a member of this name."""
@@ -210,5 +212,5 @@ def parse(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
 
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
-    app.add_directive("api", Api)
-    app.add_directive("step-api", StepApi)
+    filled.add_directive(app, "api", Api)
+    filled.add_directive(app, "step-api", StepApi)

@@ -8,6 +8,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from . import filled
+
 
 class details(nodes.General, nodes.Element):  # noqa: N801 (docutils' nodes are lower case)
     """A folded block; attribute `summary` is the line that stays."""
@@ -57,4 +59,4 @@ def setup(app: Sphinx) -> None:
     """Registers the node and the directive."""
     app.add_node(details, html=(visit_html, depart_html), epub=(visit_html, depart_html),
                  text=(visit_text, depart_text))
-    app.add_directive("details", Details)
+    filled.add_directive(app, "details", Details)

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
-from . import paths
+from . import filled, paths
 
 sys.path.insert(0, str(paths.ROOT / "tools"))
 from lab import exercises as data  # noqa: E402
@@ -113,5 +113,5 @@ class ExerciseList(Exercises):
 
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
-    app.add_directive("exercises", Exercises)
-    app.add_directive("exercise-list", ExerciseList)
+    filled.add_directive(app, "exercises", Exercises)
+    filled.add_directive(app, "exercise-list", ExerciseList)

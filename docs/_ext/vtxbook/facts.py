@@ -14,9 +14,12 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from . import paths, sdm, stepdiff
+from . import filled, paths, sdm, stepdiff
+
+log = logging.getLogger(__name__)
 
 
 @lru_cache
@@ -73,6 +76,10 @@ class Steps(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         rows: list[list[nodes.Node]] = []
+        numbers = [folder.name[4:6] for folder in paths.steps()]
+        if numbers != sorted(load()):
+            log.warning("docs/steps.toml has the steps %s, the checkout has %s", sorted(load()),
+                        numbers)
         for number, step in sorted(load().items()):
             page = next(iter(sorted(paths.DOCS.glob(f"steps/{number}-*.rst"))), None)
             title: list[nodes.Node] = [sdm.page_link(self.env, page)] if page else \
@@ -83,22 +90,28 @@ class Steps(SphinxDirective):
                           [22, 36, 30, 12], rows, ["steps-table"])]
 
 
+def results() -> list[list[str]]:
+    """What each suite's report counts: tests, failures, skipped tests, seconds."""
+    rows = []
+    for report in sorted((paths.RESULTS / "junit").glob("*.xml")):
+        suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+        total = {name: sum(float(s.get(name, 0)) for s in suites)
+                 for name in ("tests", "failures", "errors", "skipped")}
+        seconds = sum(float(s.get("time") or sum(float(case.get("time", 0)) for case in s))
+                      for s in suites)
+        failed = int(total["failures"] + total["errors"])
+        rows.append([report.stem, f"{total['tests']:.0f}", str(failed), f"{total['skipped']:.0f}",
+                     f"{seconds:.0f} s"])
+    return rows
+
+
 class Results(SphinxDirective):
     """`.. results::` what the last ./lab test on this machine counted, if there was one."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        rows: list[list[nodes.Node]] = []
-        for report in sorted((paths.RESULTS / "junit").glob("*.xml")):
-            suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
-            total = {name: sum(float(s.get(name, 0)) for s in suites)
-                     for name in ("tests", "failures", "errors", "skipped")}
-            seconds = sum(float(s.get("time") or sum(float(case.get("time", 0)) for case in s))
-                          for s in suites)
-            failed = int(total["failures"] + total["errors"])
-            rows.append([nodes.paragraph("", text) for text in (
-                report.stem, f"{total['tests']:.0f}", str(failed), f"{total['skipped']:.0f}",
-                f"{seconds:.0f} s")])
+        rows: list[list[nodes.Node]] = [[nodes.paragraph("", text) for text in row]
+                                        for row in results()]
         if not rows:
             return [nodes.paragraph("", "This copy of the book was built before any test was run; "
                                         "./lab test writes the figures that belong here.")]
@@ -108,6 +121,6 @@ class Results(SphinxDirective):
 
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
-    app.add_directive("facts", Facts)
-    app.add_directive("steps", Steps)
-    app.add_directive("results", Results)
+    filled.add_directive(app, "facts", Facts)
+    filled.add_directive(app, "steps", Steps)
+    filled.add_directive(app, "results", Results)

@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from . import paths, tables
+from . import filled, paths, tables
 from .sdm import table
 from .tables import text
 
@@ -59,19 +59,20 @@ def refusals() -> list[list[str]]:
 
 def guests() -> list[list[str]]:
     """Written by hand and random, for each machine."""
-    by_hand = {row["machine"]: row for row in load("hostile_guests")}
-    return [[row["machine"], str(by_hand.get(row["machine"], {}).get("guests", 0)),
-             f"{row['guests']:,}", f"{row['exits']:,}", f"{row['full']:,}", f"{row['failed']:,}",
-             f"{row['late']:,}"]
-            for row in sorted(load("random_guests"), key=lambda row: row["machine"])]
+    by_hand = {row["machine"]: row["guests"] for row in load("hostile_guests")}
+    random = {row["machine"]: row for row in load("random_guests")}
+    columns = ("guests", "exits", "full", "failed", "late")
+    return [[where, str(by_hand.get(where, 0)),
+             *(f"{random[where][name]:,}" if where in random else "0" for name in columns)]
+            for where in sorted(by_hand.keys() | random.keys())]
 
 
 def exit_reasons() -> list[list[str]]:
-    """Every basic exit reason, and how often it was seen."""
+    """Every basic exit reason that was seen, and how often."""
     rows = grouped(load("exit_reasons"), lambda row: row["reason"])
     names = {row["number"]: row["name"] for row in tables.load()["exit_reasons"]}
-    return [[str(number), name, f"{sum(row['seen'] for row in rows[number]):,}",
-             str(len(rows[number]))] for number, name in sorted(names.items()) if number in rows]
+    return [[str(number), names[number], f"{sum(row['seen'] for row in seen):,}", str(len(seen))]
+            for number, seen in rows.items()]
 
 
 def errors() -> list[list[str]]:
@@ -89,19 +90,15 @@ def errors() -> list[list[str]]:
 
 
 def cycles() -> list[list[str]]:
-    points = {row["step"]: row["points"] for row in load("faults")}
-    return [[row["step"], str(row["cycles"]), str(points.get(row["step"], 0))]
-            for row in sorted(load("cycles"), key=lambda row: row["step"])]
-
-
-MEASURED = (("6.1", "haswell"), ("6.1", "penryn"))
+    loaded = {(row["step"], row["kernel"]): row["cycles"] for row in load("cycles")}
+    failed = {(row["step"], row["kernel"]): row["points"] for row in load("faults")}
+    return [[*key, str(loaded.get(key, 0)), str(failed.get(key, 0))]
+            for key in sorted(loaded.keys() | failed.keys())]
 
 
 def interrupts_off() -> list[list[str]]:
-    rows = load("interrupts_off")
-    longest = {(row["guest"], row["kernel"], row["cpu"]): row["longest_us"] for row in rows}
-    return [[guest, *(f"{longest.get((guest, *where), '')}" for where in MEASURED)]
-            for guest in sorted({row["guest"] for row in rows})]
+    return sorted([row["guest"], f"{row['kernel']}, {row['cpu']}", f"{row['longest_us']:,}"]
+                  for row in load("interrupts_off"))
 
 
 #: Title, headings, their widths, and where the rows come from.
@@ -116,10 +113,11 @@ FIGURES: list[tuple[str, list[str], list[int], Callable[[], list[list[str]]]]] =
      exit_reasons),
     ("VM-instruction errors", ["Error", "The SDM's words", "By the steps", "Without Linux"],
      [10, 58, 16, 16], errors),
-    ("Loaded and unloaded, and made to fail", ["Step", "Cycles without growth",
-                                               "Allocations made to fail"], [40, 30, 30], cycles),
+    ("Loaded and unloaded, and made to fail", ["Step", "Kernel", "Cycles without growth",
+                                               "Allocations made to fail"], [30, 20, 25, 25],
+     cycles),
     ("Longest time with interrupts off, in µs; a tick is 4,000",
-     ["Guest", *map(", ".join, MEASURED)], [40, 30, 30], interrupts_off),
+     ["Guest", "Machine", "Longest"], [40, 35, 25], interrupts_off),
 ]
 
 
@@ -128,19 +126,20 @@ class Figures(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
+        made = [(title, headings, widths, make()) for title, headings, widths, make in FIGURES]
+        if not any(rows for *_, rows in made):
+            return [text("This copy of the book was built before ./lab test had run, which "
+                         "writes the figures that belong here.")]
         result: list[nodes.Node] = []
-        for title, headings, widths, make in FIGURES:
-            rows = make()
-            if rows:
-                name = nodes.make_id(f"figures-{title}")
-                cells: list[list[nodes.Node]] = [[text(word) for word in row] for row in rows]
-                result.append(nodes.section(
-                    "", nodes.title("", title), nodes.paragraph("", f"{SOURCE}."),
-                    table(headings, widths, cells, []), ids=[name], names=[]))
-        return result or [text("This copy of the book was built before ./lab test had run, which "
-                               "writes the figures that belong here.")]
+        for title, headings, widths, rows in made:
+            cells: list[list[nodes.Node]] = [[text(word) for word in row] for row in rows]
+            content = [text(f"{SOURCE}."), table(headings, widths, cells, [])] if rows else \
+                [text("The tests that write this table have not run.")]
+            result.append(nodes.section("", nodes.title("", title), *content,
+                                        ids=[nodes.make_id(f"figures-{title}")], names=[]))
+        return result
 
 
 def setup(app: Sphinx) -> None:
     """Registers the directive."""
-    app.add_directive("figures", Figures)
+    filled.add_directive(app, "figures", Figures)

@@ -3,7 +3,8 @@
 
 Every page shows the titles of all pages beside its text, and links to places on other pages. So if
 a title, a place or the order of pages changed, all are written. And the search index, which Sphinx
-continues from the last build, forgets the index entries of pages that are not written.
+continues from the last build, forgets the index entries of pages that are not written, and keeps
+words that no page has any more.
 """
 from __future__ import annotations
 
@@ -43,7 +44,10 @@ def write_all_if_needed(app: Sphinx, env: Any) -> list[str]:
 
 
 def complete_search_index(app: Sphinx) -> list[Any]:
-    """Adds the index entries of the pages that were not written. Adds no page."""
+    """Adds the index entries of the pages that were not written, and drops words without a page.
+
+    Called where pages could be added; adds none.
+    """
     indexer = getattr(app.builder, "indexer", None)
     if indexer is not None:
         known = indexer._index_entries
@@ -51,6 +55,9 @@ def complete_search_index(app: Sphinx) -> list[Any]:
             known.setdefault(page, sorted({(part.strip(), target or "", main)
                                            for _, words, target, main, _ in entries
                                            for part in words.split(";")}))
+        for words_of in (indexer._mapping, indexer._title_mapping):
+            for word in [word for word, pages in words_of.items() if not pages]:
+                del words_of[word]
     return []
 
 

@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.directives.code import LiteralInclude
 from sphinx.util.docutils import SphinxDirective
 
-from . import paths
+from . import filled, paths
 
 #: Also the marks of exercises, which no listing shows.
 MARKER = re.compile(r"^[ \t]*(?://|#|/\*) \[[a-z0-9 -]+\](?: \*/)?[ \t]*\n", re.MULTILINE)
@@ -112,6 +112,6 @@ def _replace(block: nodes.literal_block, text: str) -> None:
 
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
-    app.add_directive("listing", Listing)
-    app.add_directive("output", Output)
+    filled.add_directive(app, "listing", Listing)
+    filled.add_directive(app, "output", Output)
     app.add_directive("if-file", WholeOutput)

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from . import details, exercises, paths
+from . import details, exercises, filled, paths
 
 
 @dataclass
@@ -111,6 +111,8 @@ class StepDiff(SphinxDirective):
         self.env.note_reread()
         folder = paths.step(self.arguments[0])
         found = changes(folder)
+        if not found:
+            return []
         result: list[nodes.Node] = [nodes.paragraph("", "", nodes.strong("", counts(found)))]
         for change in found:
             if change.kind == "new":
@@ -142,4 +144,4 @@ class StepDiff(SphinxDirective):
 
 def setup(app: Sphinx) -> None:
     """Registers the directive."""
-    app.add_directive("stepdiff", StepDiff)
+    filled.add_directive(app, "stepdiff", StepDiff)

@@ -14,17 +14,20 @@ from typing import Any, Callable
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from . import paths
+from . import filled, paths
 from .sdm import table
 
 FILE = paths.BUILD / "tables.json"
 RULES = paths.BUILD / "rules.tsv"
-KINDS = {"control": "Control fields", "read-only": "VM-exit information (read-only data fields)",
-         "guest-state": "Guest-state area", "host-state": "Host-state area"}
+#: The kinds of fields, by the enumerators of vtx::FieldKind, in the order of the page.
+KINDS = {"control": "Control fields", "read_only": "VM-exit information (read-only data fields)",
+         "guest_state": "Guest-state area", "host_state": "Host-state area"}
 WIDTHS = {"16": "16 bits", "64": "64 bits", "32": "32 bits", "natural": "natural width"}
 Rows = list[list[nodes.Node]]
+log = logging.getLogger(__name__)
 
 
 @lru_cache
@@ -58,21 +61,21 @@ class VmxTable(SphinxDirective):
         self.env.note_dependency(str(FILE))
         makers: dict[str, Callable[[], list[nodes.Node]]] = {
             "fields": self._fields, "controls": self._controls, "msrs": self._msrs,
-            "exit-reasons": self._exit_reasons, "entry-checks": self._checks,
-            "instruction-errors": self._errors}
+            "exit-reasons": self._exit_reasons, "entry-failures": self._entry_failures,
+            "entry-checks": self._checks, "instruction-errors": self._errors}
         return makers[self.arguments[0]]()
 
     def _fields(self) -> list[nodes.Node]:
-        result: list[nodes.Node] = []
-        for kind, title in KINDS.items():
-            rows: Rows = []
-            for field in load()["fields"]:
-                if field["kind"].replace("_", "-") == kind:
-                    rows.append([text(field["name"]), code(field["identifier"]),
-                                 text(WIDTHS[field["width"]]), code(f"{field['encoding']:#06x}")])
-            result.append(self._section(title, table(
-                ["Field", "Name in our code", "Width", "Encoding"], [42, 34, 12, 12], rows, [])))
-        return result
+        groups: dict[str, Rows] = {kind: [] for kind in KINDS}
+        for field in load()["fields"]:
+            encoding = f"{field['encoding']:#06x}"
+            name = self._indexed(text(field["name"]), [field["name"], encoding],
+                                 f"field-{field['identifier']}")
+            groups[field["kind"]].append([name, code(field["identifier"]),
+                                          text(WIDTHS[field["width"]]), code(encoding)])
+        return [self._section(KINDS[kind], table(
+            ["Field", "Name in our code", "Width", "Encoding"], [42, 34, 12, 12], rows, []))
+            for kind, rows in groups.items()]
 
     def _controls(self) -> list[nodes.Node]:
         result: list[nodes.Node] = []
@@ -86,9 +89,9 @@ class VmxTable(SphinxDirective):
     def _msrs(self) -> list[nodes.Node]:
         rows: Rows = []
         for msr in load()["msrs"]:
-            target = nodes.make_id("msr-" + msr["name"])
-            rows.append([self._indexed(code(msr["name"]), [msr["name"]], target),
-                         code(f"{msr['number']:#x}")])
+            number = f"{msr['number']:#x}"
+            name = self._indexed(code(msr["name"]), [msr["name"], number], f"msr-{msr['name']}")
+            rows.append([name, code(number)])
         return [table(["MSR", "Number"], [70, 30], rows, [])]
 
     def _exit_reasons(self) -> list[nodes.Node]:
@@ -100,13 +103,21 @@ class VmxTable(SphinxDirective):
                          text(row["name"]), code(row["identifier"])])
         return [table(["Number", "Exit reason", "Name in our code"], [10, 55, 35], rows, [])]
 
+    def _entry_failures(self) -> list[nodes.Node]:
+        rows: Rows = [[text(str(row["number"])), text(row["text"]), code(row["identifier"])]
+                      for row in load()["entry_failures"]]
+        return [table(["Qualification", "What failed", "Name in our code"], [15, 50, 35], rows, [])]
+
     def _errors(self) -> list[nodes.Node]:
+        unknown = notes().keys() - {str(row["number"]) for row in load()["instruction_errors"]}
+        if unknown:
+            log.warning("docs/instruction-errors.toml has errors that do not exist: %s",
+                        sorted(unknown))
         rows: Rows = []
         for row in load()["instruction_errors"]:
             number = row["number"]
-            note = notes().get(str(number), {})
             meaning = nodes.container()
-            self.state.nested_parse(_lines(note.get("meaning", "")), 0, meaning)
+            self.state.nested_parse(_lines(notes()[str(number)]["meaning"]), 0, meaning)
             names = [f"error {number}", f"VM-instruction error {number}"]
             rows.append([self._indexed(text(str(number)), names, f"error-{number}"),
                          text(row["text"]), meaning])
@@ -119,15 +130,19 @@ class VmxTable(SphinxDirective):
             name, result, must, title, number = line.split("\t")
             place = f"{title} ({number})" if number != "newer" else f"{title} (newer)"
             groups.setdefault(result, []).append(
-                [self._indexed(text(name), [f"rule {name}"], f"rule-{name.lower()}"), text(must),
+                [self._indexed(text(name), [f"rule {name}"], f"rule-{name}"), text(must),
                  text(place)])
         return [self._section(f"Broken: {result}", table(
             ["Rule", "What must hold", "Section"], [8, 56, 36], rows, []))
             for result, rows in groups.items()]
 
     def _indexed(self, cell: nodes.paragraph, names: list[str], target: str) -> nodes.paragraph:
-        """A cell that can be linked to and that the search finds by these names."""
-        entries = [("single", name, target, "", None) for name in names]
+        """A cell that can be linked to and that the search finds by these names.
+
+        They are main entries, because newer versions of Sphinx show others after all pages.
+        """
+        target = nodes.make_id(target)
+        entries = [("single", name, target, "main", None) for name in names]
         cell.insert(0, nodes.target("", "", ids=[target]))
         cell.insert(0, addnodes.index(entries=entries))
         return cell
@@ -144,4 +159,4 @@ def _lines(words: str) -> Any:
 
 def setup(app: Sphinx) -> None:
     """Registers the directive."""
-    app.add_directive("vmx-table", VmxTable)
+    filled.add_directive(app, "vmx-table", VmxTable)
