@@ -71,6 +71,9 @@ $(obj)/common-%.o: modname = $(basename $(notdir $(obj-m)))
 ccflags-y += -I$(vtx-common)
 asflags-y += -I$(vtx-common)
 
+# No calls into ftrace at the beginning of functions, in C or C++: nothing of a scope can be traced.
+ccflags-remove-y += $(CC_FLAGS_FTRACE)
+
 # g++ puts each inline function and template instance into a group of sections of its own, and the
 # linker keeps groups apart. With newer versions (14 and 16, not 12) such a group has a section
 # __patchable_function_entries of its own. A module with two sections of one name does not load:

@@ -53,6 +53,10 @@ void *vtx_page_allocate(void);
 /** Gives a page back. Null is allowed and does nothing. */
 void vtx_page_free(void *page);
 
+/** Does not give a page back, for the processor may still write to it, and says so in the log with
+ *  the number of such pages since the module was loaded. */
+void vtx_page_keep(const void *page);
+
 /** The physical address of a page from vtx_page_allocate(). Allowed with interrupts off. */
 uint64_t vtx_page_physical(const void *page);
 

@@ -18,7 +18,7 @@ namespace vtx {
 class Page {
 public:
     constexpr Page() = default;
-    ~Page() { vtx_page_free(memory_); }
+    ~Page() { kept_ ? vtx_page_keep(memory_) : vtx_page_free(memory_); }
     Page(const Page &) = delete;
     Page &operator=(const Page &) = delete;
 
@@ -27,6 +27,10 @@ public:
         memory_ = static_cast<std::byte *>(vtx_page_allocate());
         return memory_ != nullptr;
     }
+
+    /// The processor may go on writing to the page: it is not given back, and that is logged when
+    /// this object goes. Allowed in a scope.
+    void keep() const { kept_ = true; }
 
     /// The page's bytes. Null before allocate().
     std::byte *bytes() const { return memory_; }
@@ -41,6 +45,7 @@ public:
 
 private:
     std::byte *memory_ = nullptr;
+    mutable bool kept_ = false;
 };
 
 /// The one owner of a T in memory of its own, for what is too large for a kernel stack.

@@ -19,8 +19,8 @@ struct VmxCheck {
 
     /// Until the firmware locks the register, VMXON faults whatever the other bits say.
     bool locked() const { return (feature_control & 1) != 0; }
-    /// VMXON is allowed outside SMX operation, which is where Linux runs.
-    bool allowed() const { return (feature_control & 4) != 0; }
+    /// VMXON is allowed: bit 1 inside SMX operation (Linux booted by tboot), bit 2 outside.
+    bool allowed() const { return (feature_control & 6) != 0; }
 };
 
 /// Asks the logical processor that runs this. The answer may be kept only for that processor.

@@ -48,8 +48,7 @@ void enter_and_leave(void *context) {
     visit.cr4_before = read_cr4();
     visit.before = vmptrst(unused);
     {
-        VmxOperation operation(visit.region, visit.vmx);
-        visit.failure = operation.failure();
+        const VmxOperation operation(visit.region, visit.vmx, visit.failure);
         if (visit.failure)
             return;
         visit.cr4_inside = read_cr4();

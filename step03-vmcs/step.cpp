@@ -51,24 +51,23 @@ constinit Step *loaded = nullptr;
 /// One scope: VMX operation, a current VMCS, every field written and read back. There is no guest
 /// yet, so the guest has no page tables, no first instruction and no stack: CR3, RIP and RSP are
 /// 0. HOST_RSP and HOST_RIP are missing too: they belong to the code that enters a guest.
-Failure fill_vmcs(Step &step) {
+void fill_vmcs(Step &step, Failure &failure) {
     const InterruptsOff interrupts_off;
     const HostState host = HostState::capture();
-    const VmxOperation operation(step.vmxon_region, step.vmx);
-    if (operation.failure())
-        return operation.failure();
+    const VmxOperation operation(step.vmxon_region, step.vmx, failure);
+    if (failure)
+        return;
 
-    CurrentVmcs vmcs(step.region);
+    CurrentVmcs vmcs(step.region, failure);
     write_controls(vmcs, step.controls);
     host.write_to(vmcs, step.controls);
     write_guest_state(vmcs, step.vmx, step.controls, {0, 0, 0});
     step.fields_set = vmcs.fields_set();
 
     if (const Result result = vmptrst(step.current); !result.ok())
-        return Failure::instruction(result);
+        failure.note(Failure::instruction(result));
     step.provoked.provoke(step.vmxon_region, step.odd_region);
     vmcs.read_all(step.snapshot);
-    return vmcs.failure();
 }
 // [fill]
 
@@ -124,7 +123,9 @@ int step_start() {
         return -VTX_ENOMEM;
     }
 
-    if (const Failure failure = fill_vmcs(*step))
+    Failure failure;
+    fill_vmcs(*step, failure);
+    if (failure)
         return failure.tell();
     tell(*step);
     if (step->current != step->region.physical() ||

@@ -33,6 +33,9 @@ public:
 
     PhysicalAddress physical() const { return page_.physical(); }
 
+    /// VMXOFF failed: the processor may still write to the page, so it is never given back.
+    void keep() const { page_.keep(); }
+
 private:
     Page page_;
 };
@@ -44,61 +47,72 @@ private:
 /// another processor, not the code that rewrites CR4 from the kernel's own copy of it.
 class VmxOperation {
 public:
-    /// Enters VMX operation. Refuses, and changes nothing, if somebody else holds it, or if CR0,
-    /// CR4 or VMXON itself do not allow it: failure() says which.
+    /// Enters VMX operation. Refuses, and changes nothing, if this processor's VMX is not `vmx`, if
+    /// somebody else holds it or would be disturbed, or if CR0, CR4 or VMXON itself do not allow
+    /// it. `failure`, which is empty and outlives this object, then says which.
     /// \sdm{enabling-and-entering-vmx-operation} \sdm{restrictions-on-vmx-operation}
-    VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx) : cr4_before_(read_cr4()) {
-        if ((cr4_before_ & Cr4::vmxe) != 0) {
-            failure_ = Failure::vmx_in_use();
-            return;
-        }
-        if (is_traced()) {
-            failure_ = Failure::tracing();
-            return;
-        }
+    VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx, Failure &failure)
+        : region_(region), failure_(failure), cr4_before_(read_cr4()) {
+        failure_.note(obstacle(vmx));
         // The processor demands some bits of CR0 and CR4 to be 1 and some to be 0. A running
         // Linux satisfies it, and if one day it does not, to change them would break Linux.
         const std::uint64_t cr4 = cr4_before_ | Cr4::vmxe;
-        if (violated_fixed_bits(read_cr0(), vmx.cr0_fixed0, vmx.cr0_fixed1) != 0) {
-            failure_ = Failure::unfit_register("CR0", read_cr0());
+        if (violated_fixed_bits(read_cr0(), vmx.cr0_fixed0, vmx.cr0_fixed1) != 0)
+            failure_.note(Failure::unfit_register("CR0", read_cr0()));
+        if (violated_fixed_bits(cr4, vmx.cr4_fixed0, vmx.cr4_fixed1) != 0)
+            failure_.note(Failure::unfit_register("CR4", cr4));
+        if (failure_)
             return;
-        }
-        if (violated_fixed_bits(cr4, vmx.cr4_fixed0, vmx.cr4_fixed1) != 0) {
-            failure_ = Failure::unfit_register("CR4", cr4);
-            return;
-        }
 
         // [exercise 02-3]
         write_cr4(cr4);
         const Result result = vmxon(region.physical());
         if (!result.ok()) {
             write_cr4(cr4_before_);
-            failure_ = Failure::instruction(result);
+            failure_.note(Failure::instruction(result));
             return;
         }
         entered_ = true;
         // [exercise 02-3]
     }
 
-    /// Leaves VMX operation, and puts CR4 back.
+    /// Leaves VMX operation, and puts CR4 back. If VMXOFF fails, the processor stays in VMX
+    /// operation: CR4.VMXE cannot be cleared there, and the region cannot be given back.
     ~VmxOperation() {
         if (!entered_)
             return;
         // [exercise 02-4]
-        // Inside VMX operation, with no guest running, VMXOFF has no way to fail here. If it did,
-        // clearing CR4.VMXE would fault: so CR4 follows only a VMXOFF that succeeded.
-        if (vmxoff().ok())
+        const Result left = vmxoff();
+        if (left.ok()) {
             write_cr4(cr4_before_);
+        } else {
+            failure_.note(Failure::instruction(left));
+            region_.keep();
+        }
         // [exercise 02-4]
     }
 
     VmxOperation(const VmxOperation &) = delete;
     VmxOperation &operator=(const VmxOperation &) = delete;
 
-    /// Why VMX operation was not entered; empty if it was.
-    const Failure &failure() const { return failure_; }
-
 private:
+    /// Why not even to try: empty if there is no reason.
+    Failure obstacle(const VmxCapabilities &vmx) const {
+        if ((cr4_before_ & Cr4::vmxe) != 0)
+            return Failure::vmx_in_use();
+        // `vmx` was read where the module was loaded. Nothing promises that all processors of a
+        // machine have the same.
+        if (read_capabilities(read_msr_safe) != vmx)
+            return Failure::other_capabilities();
+        if (is_traced())
+            return Failure::tracing();
+        // Precise events of perf: the processor writes a record into a buffer at a linear address
+        // of Linux, and in the guest there is no memory at that address.
+        if (read_msr_safe(Msr::pebs_enable).value_or(0) != 0)
+            return Failure::sampling();
+        return {};
+    }
+
     /// True if Intel Processor Trace is running. On some processors VMXON would stop it behind the
     /// back of whoever started it; Bochs has none, so this was never seen to be true.
     static bool is_traced() {
@@ -108,8 +122,9 @@ private:
                (read_msr_safe(Msr::rtit_ctl).value_or(0) & trace_en) != 0;
     }
 
+    const VmxonRegion &region_;
+    Failure &failure_;
     std::uint64_t cr4_before_;
-    Failure failure_;
     bool entered_ = false;
 };
 

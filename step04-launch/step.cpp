@@ -98,9 +98,9 @@ Failure launch(Launch &step, FirstExit &first) {
         first.qualification = vmcs.read(FieldNatural::exit_qualification);
         first.rip = vmcs.read(FieldNatural::guest_rip);
         first.length = vmcs.read(Field32::exit_instruction_length);
-        first.nmi = event.is_nmi();
-        if (first.nmi)
-            scope.nmi.set();
+        first.nmi = scope.owed.nmi = event.is_nmi();
+        if (event.is_exception(Vector::machine_check))
+            vmcs.fail(Failure::machine_check());
     });
 }
 // [launch]

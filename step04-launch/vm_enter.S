@@ -10,8 +10,7 @@
  *       R12, RBP and RSP are as they were; all other general registers are lost
  *
  * Called in VMX root operation, with interrupts off, with a current VMCS whose HOST_RIP is
- * vm_exit below. Each VM exit loads RSP with what it was at the VMLAUNCH. So vm_resume must be
- * called with the stack as it was then: by the function that called vm_launch.
+ * vm_exit below.
  *
  * These are no C functions, which would have to save six registers that their caller hardly
  * needs. vm_enter() in vm_entry.hpp calls them, and tells the compiler what is lost.
@@ -23,10 +22,14 @@
 
 #include "guest_registers.h"
 
-/* No register is left for the host in the guest. RBP may be the caller's frame pointer. */
+/* No register is left for the host in the guest. RBP may be the caller's frame pointer. The VM exit
+ * loads RSP with what it is after this. A failed VMWRITE would mean that there is no current VMCS:
+ * the VM entry then fails in the same way, and says so. */
 .macro push_host_registers
 	pushq	%rbp
 	pushq	%r12
+	movl	$VMCS_HOST_RSP, %eax
+	vmwrite	%rsp, %rax
 .endm
 
 /* All but RSP, which the VMCS holds. */
@@ -64,12 +67,6 @@
 
 SYM_FUNC_START(vm_launch)
 	push_host_registers
-
-	/* From now on VM exits load RSP with what it is now. A failed VMWRITE would mean that there
-	 * is no current VMCS: VMLAUNCH then fails in the same way, and says so. */
-	movl	$VMCS_HOST_RSP, %eax
-	vmwrite	%rsp, %rax
-
 	load_guest_registers
 	vmlaunch
 	return_fail

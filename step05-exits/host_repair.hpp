@@ -30,8 +30,9 @@ public:
         repair_task_register();
         if (!host_.ldtr.is_null())
             lldt(host_.ldtr);
+        write_msr(Msr::kernel_gs_base, kernel_gs_base_); // SWAPGS makes it GS's base for a moment,
         repair_segments();
-        write_msr(Msr::kernel_gs_base, kernel_gs_base_);
+        write_msr(Msr::kernel_gs_base, kernel_gs_base_); // and loading GS has changed it
         write_cr2(cr2_);
         if (dr7_ != dr7_after_exit)
             write_dr<7>(dr7_);
@@ -76,7 +77,8 @@ private:
             write_msr(Msr::fs_base, host_.fs_base); // so the base is written again
         }
         // In the kernel GS's base is where everything per processor hangs, and loading a selector
-        // would clobber it: so it is swapped away first. (KERNEL_GS_BASE is written afterwards.)
+        // would clobber it: so it is swapped away. An NMI meanwhile finds the base of the host's
+        // program there, as in Linux's own code, and not the guest's.
         if (host_.gs.value != 0)
             asm volatile("swapgs; movw %[selector], %%gs; swapgs"
                          :

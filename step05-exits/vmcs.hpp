@@ -38,6 +38,9 @@ public:
     PhysicalAddress physical() const { return page_.physical(); }
     // [exercise 03-3]
 
+    /// VMCLEAR failed: the processor may still hold the VMCS, so the page is never given back.
+    void keep() const { page_.keep(); }
+
 private:
     Page page_;
 };
@@ -53,23 +56,22 @@ private:
 /// \sdm{initializing-a-vmcs} \sdm{software-use-of-virtual-machine-control-structures}
 class CurrentVmcs {
 public:
-    /// VMCLEAR, then VMPTRLD. If one fails, failure() says which, and every access fails too.
-    explicit CurrentVmcs(const VmcsRegion &region) : region_(region.physical()) {
-        if (note(vmclear(region_)))
-            note(vmptrld(region_));
+    /// VMCLEAR, then VMPTRLD. If one fails, `failure` says which, and every access fails too.
+    CurrentVmcs(const VmcsRegion &region, Failure &failure) : region_(region), failure_(failure) {
+        if (note(vmclear(physical())))
+            note(vmptrld(physical()));
     }
 
     ~CurrentVmcs() {
-        // VMCLEAR of a VMCS that was current a moment ago: there is no way for it to fail, and
-        // nobody left to be told.
-        static_cast<void>(vmclear(region_));
+        if (!note(vmclear(physical())))
+            region_.keep();
     }
 
     CurrentVmcs(const CurrentVmcs &) = delete;
     CurrentVmcs &operator=(const CurrentVmcs &) = delete;
 
     /// Where its page is.
-    PhysicalAddress physical() const { return region_; }
+    PhysicalAddress physical() const { return region_.physical(); }
 
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
     template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
@@ -109,12 +111,9 @@ public:
     }
 
     /// Remembers a failure that the caller met, unless there was one before.
-    [[gnu::cold, gnu::noinline]] void fail(const Failure &failure) {
-        if (!failure_)
-            failure_ = failure;
-    }
+    [[gnu::cold, gnu::noinline]] void fail(const Failure &failure) { failure_.note(failure); }
 
-    /// The first thing that went wrong with this VMCS; empty if nothing did.
+    /// The first thing that went wrong in this scope; empty if nothing did.
     const Failure &failure() const { return failure_; }
 
     /// How many times set() was called.
@@ -132,17 +131,17 @@ private:
     [[gnu::cold, gnu::noinline]] void note_read(std::uint32_t field) {
         std::uint64_t value = 0;
         note(vmread(field, value), field);
-        note(vmclear(region_));
+        note(vmclear(physical()));
     }
 
     /// A VMWRITE that failed, likewise.
     [[gnu::cold, gnu::noinline]] void note_write(std::uint32_t field, std::uint64_t value) {
         note(vmwrite(field, value), field);
-        note(vmclear(region_));
+        note(vmclear(physical()));
     }
 
-    PhysicalAddress region_;
-    Failure failure_;
+    const VmcsRegion &region_;
+    Failure &failure_;
     unsigned fields_set_ = 0;
 };
 

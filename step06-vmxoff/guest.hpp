@@ -144,9 +144,7 @@ inline int Guest::tell_ending() const {
         vtx_log_error("the guest ended: triple fault at RIP %#llx", at);
         return -VTX_EIO;
     case Ending::machine_check:
-        vtx_log_error("the guest ended: the processor reported a machine check while it ran; look "
-                      "at the hardware");
-        return -VTX_EIO;
+        return Failure::machine_check().tell();
     case Ending::string_io:
         vtx_log_error(
             "the guest ended: INS or OUTS at RIP %#llx; string I/O is not emulated, use "

@@ -14,7 +14,7 @@ namespace vtx {
 
 /// The state of one logical processor that does not belong to the task at hand: two snapshots of
 /// the same processor are equal, whatever ran there in between, unless somebody left a mess.
-/// Of TR and the tables the visible part is compared; TR's limit cannot be read by software.
+/// Not in it: TR's limit, which software cannot read, and IA32_DEBUGCTL, which perf may switch.
 class HostSnapshot {
 public:
     /// Takes it on this processor. Interrupts are off.
@@ -47,10 +47,9 @@ public:
 private:
     static constexpr const char *names[] = {"CR4",       "CR0",        "GDTR base", "GDTR limit",
                                             "IDTR base", "IDTR limit", "TR"};
-    static constexpr Msr msrs[] = {Msr::efer,         Msr::star,         Msr::lstar,
-                                   Msr::cstar,        Msr::fmask,        Msr::sysenter_cs,
-                                   Msr::sysenter_esp, Msr::sysenter_eip, Msr::pat,
-                                   Msr::debugctl,     Msr::gs_base};
+    static constexpr Msr msrs[] = {
+        Msr::efer,        Msr::star,         Msr::lstar,        Msr::cstar, Msr::fmask,
+        Msr::sysenter_cs, Msr::sysenter_esp, Msr::sysenter_eip, Msr::pat,   Msr::gs_base};
     static constexpr std::size_t registers = sizeof names / sizeof names[0];
     static constexpr std::size_t count = registers + sizeof msrs / sizeof msrs[0];
 

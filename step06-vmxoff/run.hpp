@@ -102,8 +102,8 @@ run_scope(const Machine &machine, Guest &guest, RunCounts &counts, Recorder &rec
         guest.cr2 = read_cr2();
         guest.kernel_gs_base = read_msr(Msr::kernel_gs_base);
         guest.rip = vmcs.read(FieldNatural::guest_rip);
-        if (action == Action::leave_for_nmi)
-            scope.nmi.set();
+        scope.owed.nmi = action == Action::leave_for_nmi;
+        scope.owed.machine_check = guest.ending == Ending::machine_check;
     });
     counts.scopes++;
     if (failure) {

@@ -34,7 +34,7 @@ struct Machine {
                           "hypervisor passes VMX on only in part");
             return -VTX_EOPNOTSUPP;
         }
-        // An NMI is passed on to Linux by INT 2, which FRED would deliver as something else.
+        // Linux gets an NMI by INT 2, which FRED would deliver as something else.
         if ((read_cr4() & Cr4::fred) != 0) {
             vtx_log_error(
                 "this kernel uses FRED, which this step does not know: boot with fred=off");
@@ -51,27 +51,23 @@ struct Machine {
     }
 };
 
-/// Passes a non-maskable interrupt on to Linux when the scope has ended.
-///
-/// An NMI that arrives in the guest causes a VM exit and is then gone: nobody will deliver it to
-/// the host but we. Its handler may find that the machine must crash and never return, so it must
-/// not run in VMX operation. This object is made before all others of the scope, and so it acts
-/// after they are gone, with nothing in between that can fault or be traced.
-class PendingNmi {
-public:
-    PendingNmi() = default;
-    ~PendingNmi() {
-        if (pending_)
+/// Hands Linux, after the scope, what a VM exit took from it: an NMI or a machine check. Linux's
+/// handler may find that the machine must crash and never return, so it must not run in VMX
+/// operation. This object is made before all others of the scope, and so it acts after them, with
+/// nothing in between that can fault or be traced.
+struct OwedToHost {
+    bool nmi = false, machine_check = false; ///< Set in the scope, after a VM exit for one of them.
+
+    OwedToHost() = default;
+    ~OwedToHost() {
+        if (nmi)
             asm volatile("int $2" ::: "memory");
+        // A kernel built without machine-check support leaves CR4.MCE 0 and has no handler.
+        if (machine_check && (read_cr4() & Cr4::mce) != 0)
+            asm volatile("int $18" ::: "memory");
     }
-    PendingNmi(const PendingNmi &) = delete;
-    PendingNmi &operator=(const PendingNmi &) = delete;
-
-    /// Called in the scope, after a VM exit that an NMI caused.
-    void set() { pending_ = true; }
-
-private:
-    bool pending_ = false;
+    OwedToHost(const OwedToHost &) = delete;
+    OwedToHost &operator=(const OwedToHost &) = delete;
 };
 
 /// A millisecond in the unit of the VMX-preemption timer, which counts down at the rate of the
@@ -83,38 +79,40 @@ inline std::uint32_t one_millisecond(const VmxCapabilities &vmx) {
 /// What `work` is given by in_scope().
 struct Scope {
     CurrentVmcs &vmcs;
-    PendingNmi &nmi;
+    OwedToHost &owed;
 };
 
 /// Runs `work(scope)` in VMX operation with the machine's VMCS current and its host state written.
 /// Returns what went wrong, if something did, before `work` or in an access to the VMCS.
 ///
-/// Everything is undone by destructors, in the opposite order: VMCLEAR, VMXOFF, CR4, the host
-/// state that VM exits spoiled, an NMI, interrupts on. The VMCS keeps the guest: a later scope,
-/// on this processor or another, goes on where the guest stopped. `work` must not print, allocate,
-/// sleep or touch user memory.
-///
+/// Destructors undo everything in the opposite order: VMCLEAR, VMXOFF, CR4, what VM exits spoiled,
+/// what Linux is owed, interrupts on. The VMCS keeps the guest: a later scope, on this processor or
+/// another, goes on where it stopped. `work` must not print, allocate, sleep or touch user memory.
 /// (Inlined, for objtool refuses the long names that templates over lambdas have.)
 template <typename Work>
 [[gnu::always_inline]] inline Failure in_scope(const Machine &machine, Work work) {
-    // [exercise 04-4]
-    const InterruptsOff interrupts_off;
-    // [exercise 04-4]
-    PendingNmi nmi;
-    const HostState host = HostState::capture();
-    const HostRepair repair(host);
-    const VmxOperation operation(machine.vmxon, machine.vmx);
-    if (operation.failure())
-        return operation.failure();
+    Failure failure; // outlives the scope, for VMCLEAR and VMXOFF can fail too
+    {
+        // [exercise 04-4]
+        const InterruptsOff interrupts_off;
+        // [exercise 04-4]
+        OwedToHost owed;
+        const HostState host = HostState::capture();
+        const HostRepair repair(host);
+        const VmxOperation operation(machine.vmxon, machine.vmx, failure);
+        if (failure)
+            return failure;
 
-    CurrentVmcs vmcs(machine.region);
-    host.write_to(vmcs, machine.controls);
-    vmcs.set(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
-    if (machine.controls.has_timer())
-        vmcs.write(Field32::preemption_timer_value, one_millisecond(machine.vmx));
-    if (!vmcs.failure())
-        work(Scope{vmcs, nmi});
-    return vmcs.failure();
+        CurrentVmcs vmcs(machine.region, failure);
+        host.write_to(vmcs, machine.controls);
+        vmcs.set(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
+        if (machine.controls.has_timer())
+            vmcs.write(Field32::preemption_timer_value, one_millisecond(machine.vmx));
+        if (!failure)
+            work(Scope{vmcs, owed});
+        owed.machine_check |= failure.is_machine_check();
+    }
+    return failure;
 }
 
 } // namespace vtx

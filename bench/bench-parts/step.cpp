@@ -77,16 +77,17 @@ struct Least {
 
 /// One scope. True if the guest was entered.
 bool enter_once(const Machine &machine, const GuestMemory &memory, Least &least) {
+    Failure failure;
     const InterruptsOff interrupts_off;
-    PendingNmi nmi;
+    OwedToHost owed;
     const HostState host = HostState::capture();
     const HostRepair repair(host);
     least.done(host_read);
-    const VmxOperation operation(machine.vmxon, machine.vmx);
-    if (operation.failure())
+    const VmxOperation operation(machine.vmxon, machine.vmx, failure);
+    if (failure)
         return false;
     least.done(vmxon_done);
-    CurrentVmcs vmcs(machine.region);
+    CurrentVmcs vmcs(machine.region, failure);
     least.done(vmptrld_done);
     host.write_to(vmcs, machine.controls);
     vmcs.set(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
@@ -102,8 +103,8 @@ bool enter_once(const Machine &machine, const GuestMemory &memory, Least &least)
     const bool entered = enter_guest(vmcs, registers, false, reason);
     least.done(guest_left);
     if (entered && reason == ExitReason::exception_or_nmi)
-        nmi.set(); // the guest raises no exception
-    return entered && !vmcs.failure();
+        owed.nmi = true; // the guest raises no exception
+    return entered && !failure;
 }
 
 /// Load to first exit and back, once.

@@ -11,6 +11,7 @@
 #include "vmx/fields.hpp"
 #include "vmx/instruction_errors.hpp"
 #include "vmx/result.hpp"
+#include "x86/control_registers.hpp"
 
 namespace vtx {
 
@@ -24,6 +25,16 @@ public:
 
     /// Intel Processor Trace is running, which VMXON would disturb.
     static constexpr Failure tracing() { return {Kind::tracing, "IA32_RTIT_CTL", 0, 0, 0, {}}; }
+
+    /// Precise event-based sampling is on, which would write its records into the guest.
+    static constexpr Failure sampling() {
+        return {Kind::sampling, "IA32_PEBS_ENABLE", 0, 0, 0, {}};
+    }
+
+    /// This processor's VMX capabilities are not those that the step goes by.
+    static constexpr Failure other_capabilities() {
+        return {Kind::other_capabilities, "", 0, 0, 0, {}};
+    }
 
     /// A control register has a value with which VMX operation cannot be entered.
     static constexpr Failure unfit_register(const char *name, std::uint64_t value) {
@@ -46,6 +57,15 @@ public:
         return {Kind::entry, "", 0, exit_reason, qualification, {}};
     }
 
+    /// Remembers what went wrong, unless something did before.
+    constexpr void note(const Failure &other) {
+        if (kind_ == Kind::none)
+            *this = other;
+    }
+
+    /// The hardware reported an error of its own while the guest ran.
+    static constexpr Failure machine_check() { return {Kind::machine_check, "", 0, 0, 0, {}}; }
+
     /// True if something went wrong.
     explicit constexpr operator bool() const { return kind_ != Kind::none; }
 
@@ -55,6 +75,12 @@ public:
     /// The raw exit reason, if it was a VM entry that failed; else 0.
     constexpr std::uint32_t exit_reason() const {
         return kind_ == Kind::entry ? static_cast<std::uint32_t>(value_) : 0;
+    }
+
+    /// True if it was a machine check, in the guest or one that made the VM entry fail.
+    constexpr bool is_machine_check() const {
+        return kind_ == Kind::machine_check ||
+               decode_exit_reason(exit_reason()).basic == ExitReason::entry_failure_machine_check;
     }
 
     /// The exit qualification of a VM entry that failed.
@@ -70,6 +96,9 @@ private:
         none,
         vmx_in_use,
         tracing,
+        sampling,
+        other_capabilities,
+        machine_check,
         unfit_register,
         instruction,
         readback,
@@ -83,6 +112,7 @@ private:
           result_(result) {}
 
     int tell_instruction() const;
+    static int tell_machine_check();
 
     Kind kind_ = Kind::none;
     std::uint32_t field_ = 0;
@@ -99,7 +129,12 @@ inline int Failure::tell_instruction() const {
 
     switch (result_.status) {
     case Status::fault:
-        vtx_log_error("%s faulted: VMX operation is not possible here, or was left already", name);
+        vtx_log_error(
+            "%s faulted: VMX operation is not possible here, or was left already%s", name,
+            result_.instruction == Instruction::vmxon
+                ? " (IA32_FEATURE_CONTROL allows it by bit 1 in SMX operation, under tboot, and by "
+                  "bit 2 elsewhere)"
+                : "");
         break;
     case Status::fail_invalid:
         vtx_log_error(
@@ -112,6 +147,16 @@ inline int Failure::tell_instruction() const {
             result_.error, instruction_error_text(result_.error));
         break;
     }
+    return -VTX_EIO;
+}
+
+inline int Failure::tell_machine_check() {
+    vtx_log_error(
+        "the processor reported a machine check, an error of the hardware; %s",
+        (read_cr4() & Cr4::mce) != 0
+            ? "Linux's handler was called after the scope, and its log has the details"
+            : "this kernel has no handler for it (CR4.MCE is 0), so none was called: restart the "
+              "machine and look at the hardware");
     return -VTX_EIO;
 }
 
@@ -128,6 +173,15 @@ inline int Failure::tell() const {
         vtx_log_error("Intel Processor Trace is running on this CPU (IA32_RTIT_CTL.TraceEn), and "
                       "VMX operation would break its trace: stop it and try again");
         return -VTX_EBUSY;
+    case Kind::sampling:
+        vtx_log_error("perf samples a precise event on this CPU (IA32_PEBS_ENABLE is not 0), whose "
+                      "records would be written in the guest: stop it and try again");
+        return -VTX_EBUSY;
+    case Kind::other_capabilities:
+        vtx_log_error(
+            "this CPU's VMX capabilities are not those of the CPU on which the module was "
+            "loaded, and it goes by those: run it in the emulated machine with ./lab run");
+        return -VTX_EOPNOTSUPP;
     case Kind::unfit_register:
         vtx_log_error(
             "%s is %#llx, with which this CPU does not allow VMX operation", name_,
@@ -145,7 +199,9 @@ inline int Failure::tell() const {
             "VM entry failed: exit reason %#x (%s), qualification %#llx", exit_reason(),
             exit_reason_name(static_cast<ExitReason>(exit_reason() & 0xffff)),
             static_cast<ull>(second_value_));
-        return -VTX_EIO;
+        return is_machine_check() ? tell_machine_check() : -VTX_EIO;
+    case Kind::machine_check:
+        return tell_machine_check();
     }
     return -VTX_EIO;
 }

@@ -7,13 +7,14 @@ if several test runs want it at the same time.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Callable, Iterable
 
-from lab import kernels
-from lab.common import BUILD, LabError, locked, shown
+from lab import build, kernels, steps
+from lab.common import BUILD, ROOT, LabError, locked, module_name, shown
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = BUILD / "tests"
@@ -126,6 +127,31 @@ def kernel_module(name: str, kernel: str) -> Path:
 
     _build_if_older(folder, files, build)
     return folder / f"{name}.ko"
+
+
+@cache
+def altered_step(name: str, number: str, kernel: str, *changes: tuple[str, str, str]) -> Path:
+    """The module of a step that was changed: in a file (of the step, or below common/) one text,
+    which occurs there once, becomes another. For what no processor here ever does."""
+    step = steps.by_number(number)
+    assert step
+    folder = OUTPUT / "altered" / kernel / name
+    originals = [ROOT / place for place in (step.name, "common")]
+    sources = [source / path for source in originals for path in build.sources(source)]
+
+    def make() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        steps.copy_to(step, folder)
+        for path, old, new in changes:
+            text = (folder / path).read_text(encoding="utf-8")
+            assert text.count(old) == 1, f"{path} does not have once: {old}"
+            (folder / path).write_text(text.replace(old, new), encoding="utf-8")
+        _do("make", f"KDIR={kernels.headers(kernel)}", "-C", folder)
+        _do("strip", "--strip-debug", folder / f"{module_name(step)}.ko")
+
+    _build_if_older(folder, sources, make)
+    return folder / f"{module_name(step)}.ko"
 
 
 def _build_if_older(folder: Path, sources: Iterable[Path], build: Callable[[], None]) -> None:

@@ -137,6 +137,13 @@ def test_no_section_is_there_twice(tree: Tree) -> None:
     assert not {module.name: twice for module in modules if (twice := sections_twice(module))}
 
 
+def test_nothing_of_a_module_can_be_traced(tree: Tree) -> None:
+    """ftrace finds the functions that it can trace in a section of this name."""
+    with_entries = [step.name for step in STEPS if b"__mcount_loc\0" in
+                    (tree.folder / step.name / f"{module_name(step)}.ko").read_bytes()]
+    assert not with_entries
+
+
 def test_sections_of_one_name_are_joined(scratch: Path) -> None:
     """Two groups, each with a section of the same name: newer compilers make them for every inline
     function. Here they are made by hand, so that this compiler shows what the linker does."""
