@@ -90,7 +90,8 @@ inline void tell_feature_control(const VmxCheck &check) {
     vtx_log(
         "IA32_FEATURE_CONTROL is %#llx: %s, VMXON %s outside SMX operation",
         static_cast<unsigned long long>(check.feature_control),
-        check.locked() ? "locked" : "not locked", check.allowed() ? "allowed" : "not allowed");
+        check.locked() ? "locked" : "not locked",
+        (check.feature_control & 4) != 0 ? "allowed" : "not allowed");
 }
 
 /// IA32_VMX_BASIC and IA32_VMX_MISC. \sdm{basic-vmx-information} \sdm{miscellaneous-data}

@@ -74,7 +74,8 @@ UNHANDLED = "this kernel has no handler for it (CR4.MCE is 0), so none was calle
 
 @altered(NO_HANDLER, f"""
     probe insmod {path("mc_in_guest")} || fail "insmod $?"
-    probe write $X/ud2 {GUEST_FILE}; echo "write $?"; probe write $X/exit {GUEST_FILE} || fail "exit"
+    probe write $X/ud2 {GUEST_FILE}; echo "write $?"
+    probe write $X/exit {GUEST_FILE} || fail "exit"
     rmmod step05_exits; probe insmod {path("mc_at_entry")} spoil=guest; echo "insmod $?" """)
 def test_machine_check_without_a_handler(case: Case) -> None:
     """Debian's 6.1-cloud has none: INT 18 there would crash. Nothing is raised, and it is said."""
