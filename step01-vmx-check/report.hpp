@@ -88,10 +88,9 @@ inline void tell_cpuid(const Reading &reading) {
 /// IA32_FEATURE_CONTROL. \sdm{enabling-and-entering-vmx-operation}
 inline void tell_feature_control(const VmxCheck &check) {
     vtx_log(
-        "IA32_FEATURE_CONTROL is %#llx: %s, VMXON %s outside SMX operation",
+        "IA32_FEATURE_CONTROL is %#llx: %s, VMXON %sallowed outside SMX operation",
         static_cast<unsigned long long>(check.feature_control),
-        check.locked() ? "locked" : "not locked",
-        (check.feature_control & 4) != 0 ? "allowed" : "not allowed");
+        check.locked() ? "locked" : "not locked", (check.feature_control & 4) != 0 ? "" : "not ");
 }
 
 /// IA32_VMX_BASIC and IA32_VMX_MISC. \sdm{basic-vmx-information} \sdm{miscellaneous-data}
