@@ -2,13 +2,15 @@
 """How long guests keep interrupts off: never longer than a tick, whatever they do.
 
 A scope runs with interrupts off, and vtx_give_way() runs between any two. So the time between two
-calls of it, which Linux's kprobes tell, is a little more than a scope took.
+calls of it, which Linux's kprobes tell, is a little more than a scope took. Nothing of a step can be
+traced, so these two were built with what tracing needs.
 """
 from __future__ import annotations
 
 import re
 
 import guest_runs
+import host_builds
 from guest import Case, Guest, in_guest
 from results import write_row
 
@@ -21,7 +23,9 @@ GUESTS = ("loop_endless", "loop_interrupts_off", "loop_vmcall", "loop_cpuid",
 LIMIT_MS = 200
 
 SCRIPT = f"""
-    load step05_exits && load step06_vmxoff || fail "load: $?"
+    for step in step05_exits step06_vmxoff; do
+        insmod /lab/traceable/$step.ko || fail "$step: $?"
+    done
     cd /sys/kernel/tracing
     echo 8192 >buffer_size_kb
     switch() {{
@@ -52,7 +56,17 @@ SCRIPT = f"""
     unload step05_exits"""
 
 
-@in_guest(MACHINES, SCRIPT, files=lambda: guest_runs.files("hostile"))
+def files() -> dict[str, object]:
+    """The guests, and both steps with ftrace's entries."""
+    found = guest_runs.files("hostile")
+    for number in ("05", "06"):
+        step = host_builds.altered_step(f"traceable-{number}", number, "6.1", (
+            "common/cxx.mk", "ccflags-remove-y += $(CC_FLAGS_FTRACE)\n", ""))
+        found[f"lab/traceable/{step.name}"] = step
+    return found
+
+
+@in_guest(MACHINES, SCRIPT, files=files)
 def test_interrupts_are_off_for_less_than_a_tick(case: Case) -> None:
     """A scope ends by the timer after a millisecond in the guest, or else by the next tick."""
     assert case.rc == 0 and not case.trouble and not case.left, (case.output, case)
