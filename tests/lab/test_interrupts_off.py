@@ -2,8 +2,8 @@
 """How long guests keep interrupts off: never longer than a tick, whatever they do.
 
 A scope runs with interrupts off, and vtx_give_way() runs between any two. So the time between two
-calls of it, which Linux's kprobes tell, is a little more than a scope took. Nothing of a step can be
-traced, so these two were built with what tracing needs.
+calls of it, which Linux's kprobes tell, is a little more than a scope took. Nothing of a step can
+be traced, so these two were built with what tracing needs.
 """
 from __future__ import annotations
 
