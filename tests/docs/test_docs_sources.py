@@ -55,7 +55,7 @@ def test_chapters_leave_nothing_out(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for words in (".. facts::", "**Goal:**", "**You will see**", "**You should know**",
                   ".. figure::", ".. stepdiff::", "Invariants that hold from here on",
-                  f".. output:: step{page.stem}/expected/log.txt", "6.1"):
+                  f".. output:: step{page.stem}/expected/log.txt"):
         assert words in text, words
     assert ".. sdm-reading::" in text or "Read in the SDM: nothing yet" in text
 

@@ -2,38 +2,38 @@
 """The starting points of all exercises, made and built as a reader would have them."""
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Callable
 
-from lab import exercises, trial
-from lab.common import BUILD
+from lab import bochs, exercises, trial
 from lab.exercises import Exercise
-
-PLACE = BUILD / "lab" / f"test-{os.getpid()}" / "exercises"
 
 #: What came of each build, by the exercise's number.
 made: dict[str, trial.Made] = {}
 
 
+def place() -> Path:
+    """Where all of them are."""
+    return bochs.session_folder() / "exercises"
+
+
 def folder(exercise: Exercise) -> Path:
     """Where the starting point's sources are."""
-    return PLACE / exercise.number
+    return place() / exercise.number
 
 
 def module(exercise: Exercise) -> Path:
     """Its module."""
-    return PLACE / f"{exercise.number}-module" / f"{exercise.module}.ko"
+    return place() / f"{exercise.number}-module" / f"{exercise.module}.ko"
 
 
 def build(wanted: list[Exercise], write: Callable[[str], None]) -> None:
     """Makes and builds them, two steps at a time. One that fails leaves an empty module."""
     started = time.monotonic()
-    shutil.rmtree(PLACE, ignore_errors=True)
+    place().mkdir(exist_ok=True)
     steps = [list(group) for _, group in groupby(wanted, lambda exercise: exercise.step)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_build_step, steps))

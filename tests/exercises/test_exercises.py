@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import starting_points
-from guest import Case, Guest, in_guest
+from guest import OLDER, Case, Guest, in_guest
 
 from lab import build, exercises, grading
 from lab.common import ROOT, step_folders
@@ -47,7 +47,7 @@ def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
             ends = ends_on(exercise, cpu) if direction == "start" else ""
             # What spoils the machine has one of its own. The two directions boot side by side.
             tag = exercise.number if ends else f"exercises-{direction}"
-            machine = Guest("6.1", cpu, exercise.processors, tag=tag,
+            machine = Guest(OLDER, cpu, exercise.processors, tag=tag,
                             limit=300 * exercise.processors)
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             ends=ends if ends != "oops" else "",

@@ -107,7 +107,7 @@ def expect(case: Case, situation: str, refusal: str, words: str, modest: str = "
 
 def write_row(guest: Guest, situation: str, attempt: Attempt, expected: str) -> None:
     """Adds a row to the table, in place of the one that it repeats."""
-    row = {"situation": situation, "step": attempt.step, "kernel": guest.kernel, "cpu": guest.cpu,
+    row = {"situation": situation, "step": attempt.step, "kernel": guest.number, "cpu": guest.cpu,
            "cpus": guest.cpus, "expected": expected, "seen": attempt.name,
            "sentence": attempt.last if attempt.status else ""}
     results.write_row("refusals", row, ("situation", "step", "kernel", "cpu", "cpus"))

@@ -15,7 +15,7 @@ import pytest
 from guest import LIBRARY, Case, Guest
 
 from lab import bochs, build, image, kernels, proc
-from lab.common import BUILD, LabError, step_folders
+from lab.common import LabError, step_folders
 from lab.watch import Outcome, without_time
 
 #: The boot's main script: every case between marks, on the kernel log and on the second port.
@@ -69,13 +69,12 @@ class BootOfCases:
     def cost(self) -> float:
         """A guess at the seconds the boot takes, to start the longest first: cases take about a
         twentieth of what they may."""
-        boot = (20 if self.guest.kernel == "6.12" else 12) * self.guest.cpus
-        return boot + sum(case.seconds for case in self.cases.values()) / 20
+        return 15 * self.guest.cpus + sum(case.seconds for case in self.cases.values()) / 20
 
     def run(self, modules: Path, report: Callable[[str], None]) -> None:
         """Boots and settles all cases. Never raises: what goes wrong is each case's failure."""
         self.started = time.monotonic()
-        folder = BUILD / "lab" / f"test-{os.getpid()}" / self.guest.id()
+        folder = bochs.session_folder() / self.guest.id()
         try:
             shutil.rmtree(folder, ignore_errors=True)
             boot = self._boot = bochs.Boot(folder, self.guest, self._files(modules))
@@ -111,7 +110,7 @@ class BootOfCases:
         for number, case in enumerate(self.ordered()):
             files[f"lab/cases/{number}"] = case.script + "\n"
             driver.append(f"run_case {number} {case.seconds}")
-            for name, content in case.files.items():
+            for name, content in case.files().items():
                 if files.setdefault(name.lstrip("/"), content) != content:
                     raise LabError(f"two cases want different files {name}")
         files["lab/scenario"] = "\n".join(driver) + "\n"
@@ -204,7 +203,8 @@ class Runner:
     def case_for(self, item: Any) -> Case | None:
         """The case of a test (a pytest item), made on first use."""
         mark = item.get_closest_marker("in_guest")
-        if not mark or item.get_closest_marker("skip"):
+        if not mark or item.get_closest_marker("skip") or any(
+                skip.args[0] for skip in item.iter_markers("skipif")):
             return None
         values = dict(item.callspec.params)
         guest = values.pop("guest")
@@ -215,8 +215,8 @@ class Runner:
         suffix = f" [{'-'.join(words)}]" if words else ""
         case = Case(name=(options["name"] or item.originalname) + suffix, guest=guest,
                     script=_called(options["script"], values),
-                    files=_called(options["files"], values) or {}, seconds=options["seconds"],
-                    ends=options["ends"])
+                    files=lambda: _called(options["files"], values) or {},
+                    seconds=options["seconds"], ends=options["ends"])
         return self.boots.setdefault(guest, BootOfCases(guest)).add(case)
 
     def order(self) -> list[BootOfCases]:
@@ -261,7 +261,7 @@ class Runner:
         """The modules of all steps for a kernel, built once a session."""
         with self._modules_lock:
             if kernel not in self._modules:
-                folder = BUILD / "lab" / f"test-{os.getpid()}" / f"modules-{kernel}"
+                folder = bochs.session_folder() / f"modules-{kernel}"
                 build.build(kernel, step_folders(), yes=True, collect=folder)
                 kernels.image(kernel)
                 self._modules[kernel] = folder

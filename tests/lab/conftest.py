@@ -25,7 +25,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test marked in_guest runs once a guest."""
     mark = metafunc.definition.get_closest_marker("in_guest")
     if mark and "guest" in metafunc.fixturenames:
-        metafunc.parametrize("guest", mark.kwargs["guests"], ids=Guest.id, scope="session")
+        guests = mark.kwargs["guests"]
+        metafunc.parametrize("guest", guests, ids=[one.id() for one in guests], scope="session")
 
 
 def _write(text: str) -> None:

@@ -107,7 +107,8 @@ def files() -> Files:
                     "lab/extra/endless": b"\xeb\xfe",  # guests of step 05: jmp .
                     "lab/extra/exit": b"\xf4"}  # and hlt
     for kernel in kernels.BOOTABLE:
-        found[f"lab/extra/stranger-{kernel}.ko"] = host_builds.kernel_module("stranger", kernel)
+        name = f"lab/extra/stranger-{kernels.number(kernel)}.ko"
+        found[name] = host_builds.kernel_module("stranger", kernel)
     return found
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Test cases that run inside the emulated machine. One boot carries many of them.
 
-    from guest import Guest, in_guest
+    from guest import NEWER, OLDER, Guest, in_guest
 
-    HASWELL = Guest("6.1")
+    HASWELL = Guest(OLDER)
 
-    @in_guest([HASWELL, Guest("6.12", cpus=2)], "load step02_vmxon && unload step02_vmxon")
+    @in_guest([HASWELL, Guest(NEWER, cpus=2)], "load step02_vmxon && unload step02_vmxon")
     def test_vmxon_is_entered_and_left(case):
         assert case.rc == 0
         assert "step02_vmxon: VMX operation left" in case.log
@@ -24,10 +24,13 @@ from typing import Callable, Iterable, Mapping, Union
 
 import pytest
 
-from lab import bochs, image
+from lab import bochs, image, kernels
 from lab.common import shown
 from lab.run import TAINT
 from lab.watch import TROUBLE
+
+#: The two kernels that the lab boots on this Debian, by role: platforms.toml has their numbers.
+OLDER, NEWER = kernels.BOOTABLE
 
 Files = Mapping[str, image.Content]
 Script = Union[str, Callable[..., str]]
@@ -55,6 +58,11 @@ class Guest(bochs.Machine):
     limit: float = 1200.0  # seconds of wall time for the whole boot
     kernel_modules: tuple[str, ...] = ()  # of Debian's kernel, put into /lab/kernel/NAME.ko
 
+    @property
+    def number(self) -> str:
+        """The kernel's number, for tables that people read."""
+        return kernels.number(self.kernel)
+
     def id(self) -> str:
         """A short name for reports and folders."""
         parts = [self.kernel, self.cpu, f"{self.cpus}cpu{'s' if self.cpus > 1 else ''}", self.tag]
@@ -68,7 +76,7 @@ class Case:
     name: str
     script: str
     guest: Guest
-    files: Files = field(default_factory=dict)
+    files: Callable[[], Files] = dict  # called when its boot is prepared: most have to be built
     seconds: int = 60  # of guest time
     ends: str = ""  # how the script is expected to end the machine: "reboot", "panic", …
     rc: int | None = None

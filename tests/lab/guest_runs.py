@@ -62,7 +62,7 @@ WITH_SNAPSHOT = "insmod /lab/modules/snapshot-$(uname -r | cut -d. -f1,2).ko || 
 
 def with_snapshot(*stems: str) -> dict[str, object]:
     """files(), and the module for WITH_SNAPSHOT."""
-    return {**files(*stems), **{f"lab/modules/snapshot-{kernel}.ko":
+    return {**files(*stems), **{f"lab/modules/snapshot-{kernels.number(kernel)}.ko":
                                 host_builds.kernel_module("snapshot", kernel)
                                 for kernel in kernels.BOOTABLE}}
 
@@ -70,7 +70,7 @@ def with_snapshot(*stems: str) -> dict[str, object]:
 def script(limit_ms: int, *stems: str) -> str:
     """Loads the step, runs the guests of some files one after the other, unloads."""
     paths = [f"/lab/guests/{stem}/{name}.bin"
-             for stem in stems for name in host_builds.guests(stem)]
+             for stem in stems for name in host_builds.names(stem)]
     return (f"load {MODULE} || fail 'insmod: $?'\n"
             f"lab-tool run {limit_ms} {' '.join(paths)} || fail 'lab-tool: $?'\n"
             f"unload {MODULE}")

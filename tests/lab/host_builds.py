@@ -29,16 +29,19 @@ def guest_names(source: Path) -> list[str]:
     return re.findall(r"^guest(?:_\w+)? (\w+)\b", text, re.MULTILINE)
 
 
+def names(*stems: str) -> list[str]:
+    """The names of all guests in some files of guests/, in order."""
+    found = [name for stem in stems for name in guest_names(HERE / "guests" / f"{stem}.S")]
+    assert len(found) == len(set(found)), f"two guests have the same name: {found}"
+    return found
+
+
 @cache
 def guests(*stems: str) -> dict[str, bytes]:
     """The flat binaries of all guests in some files of guests/, by name, in order."""
-    programs: dict[str, bytes] = {}
-    for stem in stems:
-        source = HERE / "guests" / f"{stem}.S"
-        for name, program in _assembled(source).items():
-            assert name not in programs, f"two guests are called {name}"
-            programs[name] = program
-    return programs
+    assert names(*stems)
+    return {name: program for stem in stems
+            for name, program in _assembled(HERE / "guests" / f"{stem}.S").items()}
 
 
 def _assembled(source: Path) -> dict[str, bytes]:
@@ -158,7 +161,7 @@ def _build_if_older(folder: Path, sources: Iterable[Path], build: Callable[[], N
     """Builds unless the folder's stamp is newer than all sources (and than this file)."""
     stamp = folder / ".stamp"
     newest = max(path.stat().st_mtime for path in [*sources, Path(__file__)])
-    with locked(OUTPUT / "build.lock"):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if stamp.exists() and stamp.stat().st_mtime >= newest:
             return
         build()

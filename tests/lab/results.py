@@ -31,7 +31,7 @@ def write_boots(boots: Iterable[BootOfCases]) -> None:
     cases: Counter[tuple[str, str, int]] = Counter()
     errors: Counter[int] = Counter()
     for boot in boots:
-        machine = (boot.guest.kernel, boot.guest.cpu, boot.guest.cpus)
+        machine = (boot.guest.number, boot.guest.cpu, boot.guest.cpus)
         machines[machine] += 1
         cases[machine] += boot.finished
         for case in boot.cases.values():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from extras import in_guest
-from guest import Case, Guest
+from guest import OLDER, Case, Guest
 from results import write_row
 from soak import often
 
@@ -15,7 +15,7 @@ from lab.common import module_name, step_folders
 STEPS = [module_name(folder) for folder in step_folders()]
 CYCLES = 300
 EARLY = 50
-GUEST = Guest("6.1", tag="cycles")
+GUEST = Guest(OLDER, tag="cycles")
 #: Rounds through all points before the early and before the late measurement. Four show what is
 #: lost at several points, or many pages at one; 14 show three pages at one.
 ROUNDS = (1, often(4, 14))
@@ -80,7 +80,7 @@ def test_many_cycles(step: str, case: Case) -> None:
     assert case.rc == 0, (case.output, case)
     assert "@trouble" not in case.output, (case.output, case)
     assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
-    write_row("cycles", {"step": step, "kernel": case.guest.kernel, "cycles": CYCLES}, KEY)
+    write_row("cycles", {"step": step, "kernel": case.guest.number, "cycles": CYCLES}, KEY)
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
@@ -115,6 +115,6 @@ def test_allocations_fail_at_each_point(step: str, case: Case) -> None:
     assert len(refusals) == points, (points, log)
     assert f"fail_at={points + 1}: nothing failed, this load has {points} points that can" in log
     assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
-    write_row("faults", {"step": step, "kernel": case.guest.kernel, "points": points,
+    write_row("faults", {"step": step, "kernel": case.guest.number, "points": points,
                          "rounds": sum(ROUNDS) + 1}, KEY)
 

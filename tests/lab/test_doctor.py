@@ -8,12 +8,12 @@ import subprocess
 
 from attempts import attempts
 from extras import in_guest
-from guest import Case, Guest
+from guest import OLDER, Case, Guest
 
 from lab.common import ROOT
 
-HASWELL = Guest("6.1")
-PENRYN = Guest("6.1", "penryn")
+HASWELL = Guest(OLDER)
+PENRYN = Guest(OLDER, "penryn")
 DOCTOR = os.environ.get("VMCS_DOCTOR", str(ROOT / "build/default/tools/vmcs-doctor/vmcs-doctor"))
 #: Parameters of step 04's spoil=, and the rule that each breaks.
 BROKEN = {"control": "C11", "host": "H12", "guest": "R03", "msr": "M01"}

@@ -10,17 +10,17 @@ import re
 
 import guest_runs
 import pytest
-from guest import Case, Guest, in_guest
+from guest import NEWER, OLDER, Case, Guest, in_guest
 from guest_runs import EIO, GuestRun, runs
 
 import host_builds
 
 #: Each kernel with and without page-table isolation (KPTI). penryn has neither a preemption timer
 #: nor EFER controls, EPT or unrestricted guests.
-GUESTS = (Guest("6.1", tag="guests", limit=1800),
-          Guest("6.1", cpu="penryn", tag="guests", command_line="nopti", limit=1800),
-          Guest("6.12", tag="guests", limit=1800),
-          Guest("6.12", cpus=2, tag="guests", command_line="nopti", limit=1800))
+GUESTS = (Guest(OLDER, tag="guests", limit=1800),
+          Guest(OLDER, cpu="penryn", tag="guests", command_line="nopti", limit=1800),
+          Guest(NEWER, tag="guests", limit=1800),
+          Guest(NEWER, cpus=2, tag="guests", command_line="nopti", limit=1800))
 FILES = ("state", "hypercalls", "io", "cpuid", "registers", "msr", "instructions", "exceptions")
 
 contract = in_guest(GUESTS, lambda: guest_runs.script(2000, *FILES), name="guest contract",
@@ -58,7 +58,7 @@ def run_of(case: Case, name: str) -> GuestRun:
 
 def program_names() -> list[str]:
     """All guests of the contract."""
-    return list(host_builds.guests(*FILES))
+    return host_builds.names(*FILES)
 
 
 @pytest.mark.parametrize("name", [name for name in program_names() if name not in ENDINGS])

@@ -111,7 +111,7 @@ hostile = in_guest(GUESTS, hostile_script, name="hostile guests",
 def random_script() -> str:
     """Random guests, beside the snapshot module. lab-tool unloads the step itself."""
     paths = [f"/lab/guests/{stem}/{name}.bin" for stem in (*FILES, "hostile")
-             for name in host_builds.guests(stem)]
+             for name in host_builds.names(stem)]
     return f"""
         {guest_runs.WITH_SNAPSHOT}
         load {guest_runs.MODULE} || fail 'insmod'

@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 
 from extras import in_guest
-from guest import Case, Guest
+from guest import NEWER, Case, Guest
 
 # Debian's 6.12.117 warns of itself ("CPA detected W^X violation" in apply_retpolines()) when it
 # patches a module against Indirect Target Selection on this model: so that is off.
-TIGERLAKE = Guest("6.12", "tigerlake", command_line="indirect_target_selection=off")
+TIGERLAKE = Guest(NEWER, "tigerlake", command_line="indirect_target_selection=off")
 
 
 @in_guest(TIGERLAKE, """

@@ -11,11 +11,11 @@ import re
 
 import guest_runs
 import host_builds
-from guest import Case, Guest, in_guest
+from guest import OLDER, Case, Guest, in_guest
 from results import write_row
 
 TICK_US = 4000  # CONFIG_HZ=250, in both of Debian's kernels
-MACHINES = (Guest("6.1"), Guest("6.1", "penryn"))
+MACHINES = (Guest(OLDER), Guest(OLDER, "penryn"))
 #: Guests of guests/hostile.S: nothing but a jump, the same with interrupts off, floods of exits.
 #: The last switches interrupts off once; at each further CLI Bochs would see one that is pending.
 GUESTS = ("loop_endless", "loop_interrupts_off", "loop_vmcall", "loop_cpuid",
@@ -60,7 +60,7 @@ def files() -> dict[str, object]:
     """The guests, and both steps with ftrace's entries."""
     found = guest_runs.files("hostile")
     for number in ("05", "06"):
-        step = host_builds.altered_step(f"traceable-{number}", number, "6.1", (
+        step = host_builds.altered_step(f"traceable-{number}", number, OLDER, (
             "common/cxx.mk", "ccflags-remove-y += $(CC_FLAGS_FTRACE)\n", ""))
         found[f"lab/traceable/{step.name}"] = step
     return found
@@ -75,7 +75,7 @@ def test_interrupts_are_off_for_less_than_a_tick(case: Case) -> None:
     assert list(seen) == ["step06", *GUESTS], case.output
     for name, (scopes, longest) in seen.items():
         write_row("interrupts_off", {
-            "guest": name, "kernel": case.guest.kernel, "cpu": case.guest.cpu, "scopes": scopes,
+            "guest": name, "kernel": case.guest.number, "cpu": case.guest.cpu, "scopes": scopes,
             "longest_us": longest, "tick_us": TICK_US}, ("guest", "kernel", "cpu"))
         assert scopes >= LIMIT_MS * 1000 // TICK_US - 10, (name, scopes, case)
         assert 0 < longest < 1.25 * TICK_US, (name, longest, case)

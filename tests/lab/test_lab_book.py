@@ -7,31 +7,30 @@ writes them from a run. Numbers may differ from run to run, so the comparison le
 """
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import expected
-from guest import Case, Guest, in_guest
+from guest import OLDER, Case, Guest, in_guest
 from terminal import type_into
 
 from lab import kernels
 from lab.common import BUILD, ROOT, shown
 
 SESSIONS = ROOT / "docs" / "sessions"
-DEFAULT = Guest("6.1")
-TWO = Guest("6.1", cpus=2)
-NO_VMX = Guest("6.1", "prescott")
-PENRYN = Guest("6.1", "penryn")
+DEFAULT = Guest(OLDER)
+TWO = Guest(OLDER, cpus=2)
+NO_VMX = Guest(OLDER, "prescott")
+PENRYN = Guest(OLDER, "penryn")
 
 
 def compare(name: str, lines: list[str]) -> None:
     """Compares a session with its file, apart from numbers; with --accept, writes it instead."""
     path = SESSIONS / f"{name}.txt"
     lines = [line.rstrip() for line in lines]
-    if os.environ.get("VTX_ACCEPT"):
+    if expected.accepts():
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert path.exists(), f"{shown(path)} is missing; ./lab test --accept -k book writes it"
     seen = [expected.shape(line) for line in lines]
@@ -148,7 +147,7 @@ def test_book_static_constructor() -> None:
                    stdout=subprocess.DEVNULL)
     with open(place / "step.cpp", "a", encoding="utf-8") as file:
         file.write((SESSIONS / "static-constructor.cpp").read_text(encoding="utf-8"))
-    run = subprocess.run(["make", "-C", str(place), f"KDIR={kernels.headers('6.1')}"], text=True,
+    run = subprocess.run(["make", "-C", str(place), f"KDIR={kernels.headers(OLDER)}"], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert run.returncode != 0
     lines = run.stdout.replace(f"{place}/", "").splitlines()
@@ -164,7 +163,7 @@ def test_book_vmexitbp() -> None:
     assert "rbx: 00000000_600d600d" in session
     assert "gdtr:base=" in session and "limit=0xffff" in session and "0x30000067" in session
     path = SESSIONS / "vmexitbp.txt"
-    if os.environ.get("VTX_ACCEPT"):
+    if expected.accepts():
         path.write_text(session.expandtabs(4), encoding="utf-8")
     first_words = [re.split(r"[\s:=\[]", line)[0] for line in session.splitlines()]
     wanted = [re.split(r"[\s:=\[]", line)[0]

@@ -2,17 +2,16 @@
 """Each step on each kernel, on one and two CPUs: loads and unloads twice, logs as expected."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import expected
 import pytest
-from guest import Case, Guest, in_guest, module_lines
+from guest import NEWER, OLDER, Case, Guest, in_guest, module_lines
 
 from lab.common import module_name, shown, step_folders
 
-DEFAULT = Guest("6.1")
-GUESTS = (DEFAULT, Guest("6.12"), Guest("6.1", cpus=2), Guest("6.12", cpus=2))
+DEFAULT = Guest(OLDER)
+GUESTS = (DEFAULT, Guest(NEWER), Guest(OLDER, cpus=2), Guest(NEWER, cpus=2))
 STEPS = step_folders()
 AGAIN = "the test loads the module again"
 
@@ -61,7 +60,7 @@ def test_log_is_as_expected(step: Path, case: Case) -> None:
     path = step / "expected" / "log.txt"
     prefix = module_name(step) + ": "
     seen = [expected.normalised(prefix + line) for line in first_log(case, step)]
-    if case.guest == DEFAULT:
+    if case.guest == DEFAULT and expected.is_exact():
         compare(path, seen)
         return
     shapes = {expected.shape(line) for line in seen}
@@ -90,11 +89,12 @@ def test_log_with_parameters_is_as_expected(path: Path, case: Case) -> None:
 
 def compare(path: Path, seen: list[str]) -> None:
     """Compares a log with its file; with ./lab test --accept, writes the file instead."""
-    if os.environ.get("VTX_ACCEPT"):
+    if expected.accepts():
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(seen) + "\n", encoding="utf-8")
         return
     assert path.exists(), f"{shown(path)} is missing; ./lab test --accept writes it from a run"
     wanted = path.read_text(encoding="utf-8").splitlines()
-    assert [*map(expected.comparable, seen)] == [*map(expected.comparable, wanted)], (
+    compared = expected.comparable if expected.is_exact() else expected.shape
+    assert [*map(compared, seen)] == [*map(compared, wanted)], (
         f"the log differs from {shown(path)}; if it should, ./lab test --accept writes it anew")

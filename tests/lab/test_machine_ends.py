@@ -7,7 +7,7 @@ import re
 import extras
 import pytest
 from extras import in_guest
-from guest import Case, Guest
+from guest import NEWER, OLDER, Case, Guest
 
 PROGRAM = "/sys/kernel/debug/step05_exits/guest"
 #: What ends the machine, the command for it, and how the lab then sees it end.
@@ -23,7 +23,7 @@ def _ending(what: str) -> pytest.MarkDecorator:
     # Bochs 2.7 keeps IA32_FEATURE_CONTROL through a reset, and its BIOS faults when it locks the
     # register a second time, with or without us. So here the BIOS leaves that to Linux.
     # And who panics does not switch the HPET off, which then keeps the BIOS's timer from ticking.
-    guest = Guest("6.12" if what == "panic" else "6.1", cpus=2, tag=what,
+    guest = Guest(NEWER if what == "panic" else OLDER, cpus=2, tag=what,
                   command_line="panic=-1 hpet=disable", bios=extras.bios("unlocked"))
     return in_guest(guest, f"""
         load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"

@@ -6,12 +6,12 @@ import errno
 import re
 
 from extras import in_guest
-from guest import Case, Guest
+from guest import NEWER, OLDER, Case, Guest
 from soak import often
 
-TWO = (Guest("6.1", cpus=2), Guest("6.12", cpus=2))
+TWO = (Guest(OLDER, cpus=2), Guest(NEWER, cpus=2))
 KVM = ("irqbypass", "kvm", "kvm-intel")
-WITH_KVM = tuple(Guest(kernel, kernel_modules=KVM, tag="kvm") for kernel in ("6.1", "6.12"))
+WITH_KVM = tuple(Guest(kernel, kernel_modules=KVM, tag="kvm") for kernel in (OLDER, NEWER))
 CPUS = "/sys/kernel/debug/step06_vmxoff/cpus"
 PROGRAM = "/sys/kernel/debug/step05_exits/guest"
 
@@ -67,7 +67,7 @@ def test_cpu_goes_offline_under_step05(case: Case) -> None:
     assert not case.trouble and not case.left, case
 
 
-LATE = Guest("6.1", cpus=2, command_line="maxcpus=1", tag="late-cpu")
+LATE = Guest(OLDER, cpus=2, command_line="maxcpus=1", tag="late-cpu")
 
 
 @in_guest(LATE, f"""
@@ -242,7 +242,7 @@ def test_steps_come_and_go_under_load(case: Case) -> None:
 
 # A CPU without INVPCID: Linux flushes the TLB by writing CR4 twice, from a copy that it keeps. It
 # does so each time a module comes or goes. Were VMXE ever set with interrupts on, that would #GP.
-@in_guest(Guest("6.1", "sandy"), f"""
+@in_guest(Guest(OLDER, "sandy"), f"""
     grep -q invpcid /proc/cpuinfo && fail "this CPU has INVPCID"
     load step06_vmxoff && load step05_exits limit_ms=600000 || fail "load: $?"
     $X/probe write $X/endless {PROGRAM} & guest=$!

@@ -191,8 +191,9 @@ def test_bug_form_sends_security_reports_elsewhere() -> None:
 
 
 def test_workflow_calls_the_one_test_command() -> None:
-    """Nothing but .ci/run tests, and that is ./lab test."""
-    runs = re.findall(r"- run: (.*)", read(".github/workflows/test.yml"))
+    """Nothing but .ci/run tests, and that is ./lab test. (The job silicon only reports.)"""
+    tests, _, _ = read(".github/workflows/test.yml").partition("\n  silicon:\n")
+    runs = re.findall(r"- run: (.*)", tests)
     assert ".ci/run" in runs
     assert all(line == ".ci/run" or line.startswith("apt-get update") for line in runs), runs
     assert re.search(r"exec \./lab test --yes$", read(".ci/run"), re.MULTILINE)

@@ -3,26 +3,23 @@
 
 Kernel stacks are 16 KiB and are shared with interrupts, so a function takes less than 1 KiB, none
 calls itself, and none has an array whose length is known only when it runs. All of it is read from
-what GCC writes about the functions as it compiled them (-fstack-usage, -fcallgraph-info).
+what GCC writes about the functions as it compiled them (-fstack-usage, -fcallgraph-info: trees.py).
 """
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator
+from typing import Callable
 
 import pytest
 
-from lab import build, kernels
-from lab.common import BUILD, ROOT, step_folders
+from lab import kernels
+from lab.common import ROOT
+from trees import STEPS, Tree
 
-STEPS = step_folders()
 STACK_LIMIT = 1024  # bytes
-FLAGS = "-fstack-usage -fcallgraph-info=su,da -Wvla"
 
 
 @dataclass
@@ -35,33 +32,19 @@ class Function:
     callees: set[str] = field(default_factory=set)
 
 
-@dataclass
-class Compiled:
-    """One step, with what GCC and sparse said."""
-
-    step: Path
-    output: str
-    functions: dict[str, Function]
+#: The functions of each step.
+Functions = dict[str, dict[str, Function]]
 
 
-@pytest.fixture(scope="module", params=STEPS, ids=lambda step: step.name)
-def compiled(request: pytest.FixtureRequest) -> Iterator[Compiled]:
-    """A step built with the reports on, and its C files checked by sparse (C=1)."""
-    step: Path = request.param
-    folder = BUILD / "scratch" / f"{os.getpid()}-quality-{step.name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    for source in (ROOT / "common", step):
-        for name in build.sources(source):
-            target = folder / source.name / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, target)
-    result = subprocess.run(
-        ["make", "-j2", "-C", str(folder / step.name), f"KDIR={kernels.headers('6.1')}", "C=1",
-         "CF=-D__CHECK_ENDIAN__", f"KCFLAGS={FLAGS}"], text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False, env={**os.environ, "LC_ALL": "C"})
-    assert result.returncode == 0, result.stdout[-3000:]
-    yield Compiled(step, result.stdout, read_functions(folder / step.name))
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(scope="module", params=kernels.BOOTABLE)
+def tree(request: pytest.FixtureRequest, built: Callable[[str], Tree]) -> Tree:
+    """All steps, built for a kernel with GCC's reports on."""
+    return built(request.param)
+
+
+@pytest.fixture(scope="module")
+def functions(tree: Tree) -> Functions:
+    return {step.name: read_functions(tree.folder / step.name) for step in STEPS}
 
 
 def read_functions(folder: Path) -> dict[str, Function]:
@@ -103,36 +86,41 @@ def cycles(functions: dict[str, Function]) -> list[list[str]]:
     return found
 
 
-def test_reports_are_complete(compiled: Compiled) -> None:
+def test_reports_are_complete(functions: Functions) -> None:
     """The other tests would pass on nothing: so both ends of the module must be there."""
-    names = "\n".join(compiled.functions)
-    assert "step_start" in names and "vtx_log" in names
-    assert any(function.stack for function in compiled.functions.values())
-    assert "CHECK" in compiled.output
+    for name, found in functions.items():
+        assert "step_start" in "\n".join(found) and "vtx_log" in found, name
+        assert any(function.stack for function in found.values()), name
 
 
-def test_stack_use_is_small(compiled: Compiled) -> None:
-    large = [f"{function.label}: {function.stack} bytes"
-             for function in compiled.functions.values() if function.stack >= STACK_LIMIT]
-    assert not large, large
+def test_stack_use_is_small(functions: Functions) -> None:
+    large = [f"{name}: {function.label}: {function.stack} bytes"
+             for name, found in functions.items() for function in found.values()
+             if function.stack >= STACK_LIMIT]
+    assert not large
 
 
-def test_stack_use_is_known(compiled: Compiled) -> None:
+def test_stack_use_is_known(functions: Functions, tree: Tree) -> None:
     """No array of variable length, no alloca: GCC knows each frame's size."""
-    unbounded = [function.label for function in compiled.functions.values() if not function.bounded]
-    assert not unbounded, unbounded
-    assert "-Wvla" not in compiled.output
+    unbounded = [f"{name}: {function.label}" for name, found in functions.items()
+                 for function in found.values() if not function.bounded]
+    assert not unbounded
+    assert "-Wvla" not in "".join(tree.outputs.values())
 
 
-def test_nothing_calls_itself(compiled: Compiled) -> None:
-    assert not cycles(compiled.functions)
+def test_nothing_calls_itself(functions: Functions) -> None:
+    assert not {name: found for name, all_of_step in functions.items()
+                if (found := cycles(all_of_step))}
 
 
-def test_sparse_is_silent(compiled: Compiled) -> None:
+def test_sparse_is_silent(built: Callable[[str], Tree]) -> None:
     """On every C file; its words name a file and a line."""
-    said = [line for line in compiled.output.splitlines()
+    output = "".join(built(kernels.DEFAULT).outputs.values())
+    said = [line for line in output.splitlines()
             if re.search(r"\.[ch]:\d+:(\d+:)? (warning|error|note|sparse)", line)]
     assert not said, said
-    checked = {Path(line.split()[1]).name for line in compiled.output.splitlines()
-               if line.strip().startswith("CHECK ")}
-    assert "module.c" in checked and "log.c" in checked, checked
+    checked = {"/".join(Path(os.path.normpath(name)).parts[-2:])
+               for name in re.findall(r"^  CHECK +(\S+)$", output, re.MULTILINE)}
+    wanted = {f"{step.name}/module.c" for step in STEPS} | {
+        f"{path.parent.name}/{path.name}" for path in (ROOT / "common").rglob("*.c")}
+    assert checked == wanted

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from lab import kernels
+from lab import platforms
 from lab.common import ROOT, module_name, step_folders
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -130,8 +130,10 @@ def test_command_names_what_exists(command: str) -> None:
 
 
 def test_kernels_under_test_are_named() -> None:
-    for name in kernels.BOOTABLE:
-        assert re.search(rf"\b{re.escape(name)}\b", section("How it is tested"))
+    for debian in platforms.known():
+        for kernel in debian.kernels:
+            assert re.search(rf"{debian} .*\b{re.escape(kernel.number)}\b",
+                             section("How it is tested"))
 
 
 def test_what_is_measured_is_a_number() -> None:

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# long-file: each part of the lab that judges needs a few made-up inputs.
 """The lab's own judgement, on made-up input: counts, endings, tables of files, normal forms."""
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import gzip
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
-from lab import bochs, clean, common, image, steps, test as lab_test, watch
+from lab import bochs, clean, common, image, platforms, steps, test as lab_test, watch
 from lab.common import LabError, UsageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -59,11 +63,18 @@ def test_no_report_at_all_is_a_failure(scratch: Path) -> None:
 class FakeBoot(bochs.Boot):
     """A boot that never ran, to judge a log by."""
 
-    def __init__(self, folder: Path, log: str) -> None:  # pylint: disable=super-init-not-called
-        self.machine = bochs.Machine()
+    spent = 0.0
+
+    def __init__(self, folder: Path, log: str = "", cpu: str = bochs.DEFAULT_CPU) -> None:
+        # pylint: disable=super-init-not-called
+        self.machine = bochs.Machine(cpu=cpu)
         self.log = folder / "bochs.log"
         self.console = folder / "console.log"
         self.log.write_text(log)
+        self._lines, self._first, self._last = 0, 3.0, 0.0
+
+    def cpu_seconds(self) -> float:
+        return self.spent
 
 
 @pytest.mark.parametrize("log, status, kind", [
@@ -85,7 +96,7 @@ def followed(scratch: Path, *texts: str) -> watch.Watch:
     """A watch that has seen some console lines."""
     console = scratch / "console"
     console.unlink(missing_ok=True)
-    seen = watch.Watch(console, scratch / "results", lambda line: None, lambda line: None)
+    seen = watch.Watch(console, scratch / "results")
     for text in texts:
         with open(console, "a", encoding="utf-8") as file:
             file.write(text)
@@ -93,9 +104,12 @@ def followed(scratch: Path, *texts: str) -> watch.Watch:
     return seen
 
 
-def test_panic_and_trouble_are_noticed(scratch: Path) -> None:
-    seen = followed(scratch, "[    1.0] WARNING: CPU: 0 PID: 1 at x\n",
-                    "[    2.0] Kernel panic - not syncing: sysrq\n")
+@pytest.mark.parametrize("trouble", ["WARNING: CPU: 0 PID: 1 at x", "divide error: 0000 [#1] SMP",
+                                     "Oops: divide error: 0000 [#1] SMP"])
+@pytest.mark.parametrize("panic", ["[    2.0] Kernel panic - not syncing: sysrq",
+                                   "PANIC: early exception 0x00 IP 10:ffffffff82a error 0 cr2 0x0"])
+def test_panic_and_trouble_are_noticed(scratch: Path, trouble: str, panic: str) -> None:
+    seen = followed(scratch, f"[    1.0] {trouble}\n", f"{panic}\n")
     assert len(seen.trouble) == 2 and seen.panic_at
     assert seen.verdict() is None, "the lines that follow a panic are still to come"
     seen.panic_at -= 10
@@ -103,12 +117,70 @@ def test_panic_and_trouble_are_noticed(scratch: Path) -> None:
     assert verdict and verdict.kind == "panic"
 
 
-def test_a_clock_that_goes_back_is_a_reboot(scratch: Path) -> None:
+def test_a_kernel_that_does_not_come_up_is_noticed(scratch: Path) -> None:
+    """By the processor time that it takes without a word. Later, tests may be silent for long."""
+    boot, seen = FakeBoot(scratch), followed(scratch, "one...\n")
+    boot.spent = 5
+    assert boot.hang(seen) is None
+    boot.spent += 5 * bochs.PATIENCE
+    assert boot.hang(seen) is None
+    boot.spent += 1
+    outcome = boot.hang(seen)
+    assert outcome and outcome.kind == "silent" and outcome.sentence.endswith("after: one")
+    seen = followed(scratch, "[    0.1] @@READY\n")
+    assert boot.hang(seen) is None
+    boot.spent *= 3
+    assert boot.hang(seen) is None
+
+
+@pytest.mark.parametrize("cpu, text, cause", [
+    (bochs.DEFAULT_CPU, "[    0.1] x\n", "Perhaps this Bochs"),
+    ("penryn", "[    0.1] x\n", "does not run on penryn: try another --kernel"),
+    ("penryn", "[    0.1] @@READY\n", ""),
+])
+def test_the_likely_cause_is_named(scratch: Path, cpu: str, text: str, cause: str) -> None:
+    outcome = followed(scratch, text).completed(watch.Outcome("panic", "its kernel panicked"))
+    said = FakeBoot(scratch, cpu=cpu).explain(outcome)
+    assert cause in said and ("Perhaps" in said) == bool(cause), said
+
+
+def test_a_model_on_which_a_kernel_is_silent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = platforms.debian()
+    silent, other = (dataclasses.replace(kernel, silent_on=silent_on) for kernel, silent_on
+                     in zip(here.kernels, [("penryn",), ()]))
+    monkeypatch.setattr(platforms, "debian",
+                        lambda: dataclasses.replace(here, kernels=(silent, other)))
+    for cpu in ("penryn", platforms.cpu_models()["penryn"]):
+        with pytest.raises(UsageError, match=f"{silent.number} does not start on {cpu}; add"
+                           f" --kernel {other.role}"):
+            bochs.Machine(kernel=silent.role, cpu=cpu).check()
+    bochs.Machine(kernel=other.role, cpu="penryn").check()
+    bochs.Machine(kernel=silent.role, cpu="haswell").check()
+
+
+def test_a_bochs_that_divides_wrongly_is_refused(
+        scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This one divides right, so once the probe has a wrong idea of a quotient."""
+    monkeypatch.setattr(bochs, "BUILD", scratch)
+    bochs.refuse_wrong_divisions()
+    wrong = bochs.PROBE.read_text().replace("-7, -142857142", "-7, -142857143")
+    assert wrong != bochs.PROBE.read_text()
+    (scratch / "probe.S").write_text(wrong)
+    monkeypatch.setattr(bochs, "PROBE", scratch / "probe.S")
+    with pytest.raises(LabError, match=r"divides 64-bit numbers wrongly.* Debian 12 or 13"):
+        bochs.refuse_wrong_divisions()
+    monkeypatch.setattr(bochs, "_probe", lambda folder: pytest.fail("it is not probed again"))
+    with pytest.raises(LabError, match="divides"):
+        bochs.refuse_wrong_divisions()
+
+
+@pytest.mark.parametrize("again", ["[    0.1] [Firmware Bug]: x", "KASLR disabled: 'nokaslr'"])
+def test_a_kernel_that_begins_again_is_a_reboot(scratch: Path, again: str) -> None:
     seen = followed(scratch, "[    9.0] @@READY 6.1\n[   12.0] x\n", "[   11.9] y\n")
     assert seen.verdict() is None
-    seen = followed(scratch, "[    9.0] x\n", "[    0.1] x\n")
-    assert seen.verdict() is None, "before it was up, the clock says nothing"
-    seen = followed(scratch, "[    9.0] @@READY 6.1\n", "[    0.1] [Firmware Bug]: x\n")
+    seen = followed(scratch, "[    9.0] x\n", f"{again}\n")
+    assert seen.verdict() is None, "before it was up, that says nothing"
+    seen = followed(scratch, "[    9.0] @@READY 6.1\n", f"{again}\n")
     verdict = seen.verdict()
     assert verdict and verdict.kind == "reboot"
 
@@ -236,12 +308,42 @@ def test_clean_removes_products_and_keeps_sources(built: Path) -> None:
     assert not (built / "build" / "cache").exists()
 
 
-def test_clean_waits_for_a_lab_that_runs(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (built / "build" / "lab" / "run-20250101-000000-1").mkdir(parents=True)
-    monkeypatch.setattr(clean, "_command", lambda pid: b"python3./labrun")
-    with pytest.raises(UsageError, match="still running"):
-        clean.run(everything=False)
-    assert (built / "build" / "kbuild" / "x").exists()
+@contextlib.contextmanager
+def lab_in(folder: Path) -> Iterator[None]:
+    """Another process that uses a boot folder, until it is killed."""
+    folder.mkdir(parents=True)
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+            "from lab.common import hold; hold(Path(sys.argv[2])); print(flush=True); input()")
+    with subprocess.Popen([sys.executable, "-c", code, Path(common.__file__).parents[1], folder],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout and child.stdout.readline()
+        yield
+        child.kill()
+
+
+def test_clean_waits_for_a_lab_that_runs(built: Path) -> None:
+    """And for no longer than it lives, in whatever way it ends."""
+    folder = built / "build" / "lab" / "run-20250101-000000-0"
+    with lab_in(folder):
+        with pytest.raises(UsageError, match="still running"):
+            clean.run(everything=False)
+        assert (built / "build" / "kbuild" / "x").exists()
+    assert clean.run(everything=False) == 0
+    assert not folder.exists()
+
+
+def test_old_boot_folders_go_but_for_one_in_use(
+        scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bochs, "BUILD", scratch)
+    for number in range(11):
+        (scratch / "lab" / f"run-20250101-00000{number:x}-0").mkdir(parents=True)
+    oldest = scratch / "lab" / "run-20240101-000000-0"
+    with lab_in(oldest):
+        mine = [bochs.boot_folder("run") for _ in range(2)]
+        assert oldest.exists() and len(list((scratch / "lab").iterdir())) == 1 + 10 + 1
+        assert all(common.is_held(folder) for folder in mine)
+    mine.append(bochs.boot_folder("run"))
+    assert not oldest.exists() and all(folder.is_dir() for folder in mine)
 
 
 # --- expected logs ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import build, cli, steps
+from lab import build, cli, platforms, steps
 from lab.common import ROOT, step_folders
 
 #: Kinds of file that carry an SPDX line. (Books and READMEs are CC-BY-4.0 as a whole: LICENSE.)
@@ -149,6 +149,9 @@ def test_editorconfig_is_kept() -> None:
 
 
 def test_clang_format_is_kept() -> None:
+    """By the clang-format of one Debian: later ones indent `requires` and break macros otherwise."""
+    if platforms.debian() != (first := platforms.known()[0]):
+        pytest.skip(f"the sources are formatted by the clang-format of {first}")
     files = [str(path) for path in SOURCE_FILES if path.suffix in (".cpp", ".hpp")]
     assert files
     result = subprocess.run(["clang-format", "--dry-run", "-Werror", *files],

@@ -16,7 +16,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from . import bench_report, bochs, build, kernels, packages, proc, ui
+from . import bench_report, bochs, build, kernels, packages, platforms, proc, ui
 from .bench_report import Costs
 from .common import BUILD, ROOT, LabError, choose_steps, locked, module_name, shown
 
@@ -61,7 +61,7 @@ def flat_program(stem: str) -> Path:
     """A guest of bench/ as a flat binary."""
     target, linked = PLACE / f"{stem}.bin", PLACE / f"{stem}.elf"
     with locked(PLACE / f"{stem}.lock"):
-        _tool("gcc-12", "-c", "-Wa,--fatal-warnings", "-o", PLACE / f"{stem}.o",
+        _tool(platforms.debian().compiler, "-c", "-Wa,--fatal-warnings", "-o", PLACE / f"{stem}.o",
               BENCH / f"{stem}.S")
         _tool("ld", "-nostdlib", "-e", "0", "--no-warn-rwx-segments", "-T", BENCH / "guest.ld",
               "-o", linked, PLACE / f"{stem}.o")
@@ -73,8 +73,8 @@ def kvm_client() -> Path:
     """The program that runs the guest in KVM."""
     target = PLACE / "kvm-client"
     with locked(PLACE / "kvm-client.lock"):
-        _tool("gcc-12", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target,
-              BENCH / "kvm_client.c")
+        _tool(platforms.debian().compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
+              target, BENCH / "kvm_client.c")
     return target
 
 
@@ -252,10 +252,11 @@ def _processor(cpuinfo: str) -> str:
 def run(machine: bochs.Machine, on_this_machine: bool, growth: bool, as_json: bool, accept: bool,
         yes: bool) -> int:
     """Carries out ./lab bench; returns its exit status."""
+    bench_report.check_accept(accept)
     if on_this_machine:
         found = here(yes)
     else:
-        packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+        packages.ensure(packages.needed(["build", "lab"]), yes)
         machine.check()
         found = in_machine(machine, yes)
         if growth:
@@ -266,5 +267,5 @@ def run(machine: bochs.Machine, on_this_machine: bool, growth: bool, as_json: bo
     else:
         ui.say(found.text())
     if accept and not on_this_machine:
-        found.keep(machine.kernel)
+        found.keep(kernels.number(machine.kernel))
     return 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping
 
-from .common import ROOT
+from . import platforms
+from .common import ROOT, UsageError
 
 #: What makes the guest exit, by the names in bench/guest.S.
 ROWS = {
@@ -35,6 +36,12 @@ FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
 def accepted() -> dict[str, Any]:
     """The accepted figures, by kernel."""
     return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+
+
+def check_accept(accept: bool) -> None:
+    """Refuses to replace the book's figures by those of another compiler and emulator."""
+    if accept and platforms.debian() != platforms.known()[0]:
+        raise UsageError(f"The book shows the figures of {platforms.known()[0]}: accept there.")
 
 
 def number(value: float) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import bench, bochs, build, packages, ui
-from .bench_report import FOR_THE_BOOK
+from .bench_report import FOR_THE_BOOK, check_accept
 from .common import LabError, choose_steps, shown
+from .machine import debugger_flags
 
 LIMIT = 900.0
 #: What the debugger is told: at each of the guest's marks it takes the next lines.
@@ -65,7 +66,8 @@ class Symbol:
 
 def run(machine: bochs.Machine, accept: bool, yes: bool) -> int:
     """Carries out ./lab bench --where; returns its exit status."""
-    packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+    check_accept(accept)
+    packages.ensure(packages.needed(["build", "lab"]), yes)
     machine.check()
     for who, text in follow(machine, yes).items():
         ui.say(f"{who}\n\n{text}")
@@ -86,6 +88,7 @@ def follow(machine: bochs.Machine, yes: bool) -> dict[str, str]:
     content["lab/bench/imported"] = _imported(content)
     boot = bochs.Boot(folder, bochs.Machine(kernel=machine.kernel, cpu=machine.cpu,
                                             bochsrc=BOCHSRC), content)
+    boot.flags = debugger_flags()
     (folder / "debugger").write_text(DEBUGGER, encoding="ascii")
     lines: list[str] = []
     with ui.busy(f"Following one VMCALL on {machine} in the Bochs emulator (about a minute)"):

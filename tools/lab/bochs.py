@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
 import pty
 import re
@@ -11,53 +13,35 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from . import image, kernels, proc
-from .common import BUILD, UsageError, shown
-from .watch import Outcome, Watch
+from . import image, kernels, platforms, proc
+from .common import BUILD, LabError, hold, is_held, locked, shown, unique, write_if_changed
+from .machine import DEFAULT_CPU, Machine, version
+from .watch import Outcome, Watch, tail
 
-#: Short names for the CPU models in which a reader is interested.
-CPU_ALIASES = {
-    "penryn": "core2_penryn_t9600",
-    "arrandale": "corei5_arrandale_m520",
-    "sandy": "corei7_sandy_bridge_2600k",
-    "ivy": "corei7_ivy_bridge_3770k",
-    "haswell": "corei7_haswell_4770",
-    "broadwell": "broadwell_ult",
-    "skylake": "corei7_skylake_x",
-    "cannonlake": "corei3_cnl",
-    "icelake": "corei7_icelake_u",
-    "tigerlake": "tigerlake",
-    "generic": "bx_generic",
-    "prescott": "p4_prescott_celeron_336",
-    "trinity": "trinity_apu",
-    "zambezi": "zambezi",
-    "venice": "athlon64_venice",
-}
-DEFAULT_CPU = "haswell"
-#: Models on which Linux 6.1 prints nothing at all.
-ONLY_6_12 = ("corei7_icelake_u", "tigerlake")
-#: Models that are of no use here: 32-bit ones, and ones on which Linux says nothing.
-UNUSABLE = ("pentium", "pentium_mmx", "amd_k6_2_chomper", "p2_klamath", "p3_katmai",
-            "p4_willamette", "core_duo_t2400_yonah", "phenom_8650_toliman", "ryzen")
-
-FILE_LIMIT = 64 << 20  # bytes that any file written by Bochs may reach
-
+GROUP = "lab"  # of packages
+FILE_LIMIT = 64 << 20  # bytes that any file written by the emulator may reach
+#: A kernel that boots says something within so many times the processor time that the emulator took
+#: until its first line: in our boots it is at most 8. So a slow machine gets more time.
+PATIENCE = 20
+BOCHS = ("bochs", "-q", "-f", "bochsrc", "-rc", "debugger")
+BIOS = Path("/usr/share/bochs/BIOS-bochs-latest")
+TRIPLE_FAULT = "exception with no resolution"
+PROBE = Path(__file__).with_name("probe.S")
 
 CONFIGURATION = """\
 display_library: term
 megs: {memory}
 cpu: model={model}, count={cpus}, ips={ips}, quantum=32, reset_on_triple_fault=0
 romimage: file={bios}
-vgaromimage: file={vgabios}
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
 com1: enabled=1, {com1}
-com2: enabled=1, mode=file, dev={com2}
-log: {log}
+com2: enabled=1, mode=file, dev=results.log
+log: bochs.log
 panic: action=fatal
 error: action=report
 info: action=ignore
@@ -69,71 +53,105 @@ sound: waveoutdrv=dummy
 """
 
 
-@dataclass(frozen=True)
-class Machine:
-    """An emulated PC and the kernel that it boots. Equal machines can share a boot."""
-
-    kernel: str = kernels.DEFAULT
-    cpu: str = DEFAULT_CPU
-    cpus: int = 1
-    command_line: str = ""
-    memory: int = 512
-    bios: Path | None = None
-    bochsrc: tuple[str, ...] = ()
-
-    def model(self) -> str:
-        """The name that Bochs has for the CPU."""
-        return CPU_ALIASES.get(self.cpu, self.cpu)
-
-    def ips(self) -> int:
-        """Instructions in an emulated second. With one CPU Bochs skips time in which there is
-        nothing to do. With more it does not: a waiting CPU costs as much as one that works, so
-        there a second is shorter."""
-        return 100_000_000 if self.cpus == 1 else 25_000_000
-
-    def check(self) -> None:
-        """Refuses, in words, what cannot boot."""
-        kernels.check_name(self.kernel, kernels.BOOTABLE)
-        if self.model() not in CPU_ALIASES.values() and self.model() not in _models():
-            raise UsageError(f"Bochs has no CPU model {self.cpu!r}. Short names: "
-                             f"{', '.join(CPU_ALIASES)}; `bochs -help cpu` lists all.")
-        if self.model() in UNUSABLE:
-            raise UsageError(f"64-bit Linux does not start on the model {self.model()}.")
-        if self.model() in ONLY_6_12 and self.kernel != "6.12":
-            raise UsageError(f"Linux {self.kernel} does not start on {self.cpu};"
-                             " add --kernel 6.12.")
-        if not 1 <= self.cpus <= 8:
-            raise UsageError(f"--cpus {self.cpus}: the lab takes 1 to 8;"
-                             " each one slows the others.")
-
-    def __str__(self) -> str:
-        return f"Linux {self.kernel}, {self.cpu}, {self.cpus} CPU{'s' if self.cpus > 1 else ''}"
-
-
-def _models() -> set[str]:
-    """The CPU models that this Bochs has, by its own help."""
-    try:
-        result = subprocess.run(["bochs", "-help", "cpu"], stdout=subprocess.PIPE, text=True,
-                                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-    except FileNotFoundError:
-        return set()
-    return set(result.stdout.split())
-
-
 def boot_folder(kind: str) -> Path:
     """A new folder under build/lab/ for one boot; the oldest ones of the same kind go."""
     parent = BUILD / "lab"
     parent.mkdir(parents=True, exist_ok=True)
-    for old in sorted(parent.glob(f"{kind}-*-*"), key=lambda path: path.stat().st_mtime)[:-10]:
-        if not Path("/proc", old.name.rsplit("-", 1)[1]).exists():
+    for old in sorted(parent.glob(f"{kind}-*-*"))[:-10]:
+        if not is_held(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = parent / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    folder = parent / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{unique()}"
     folder.mkdir()
+    hold(folder)
     return folder
+
+
+@functools.cache
+def session_folder() -> Path:
+    """The one folder for all boots of a session of tests."""
+    return boot_folder("test")
+
+
+@contextlib.contextmanager
+def emulator(command: Sequence[str], folder: Path,
+             **options: Any) -> Iterator[tuple[subprocess.Popen[Any], int]]:
+    """An emulator for the length of a with block, and the descriptor on which it draws its screen.
+
+    The screen is a terminal of our own, which must be drained (drain()).
+    """
+    screen, terminal = pty.openpty()
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal, **options}
+    try:
+        with proc.running(command, death_signal="KILL", file_size=FILE_LIMIT, cwd=folder,
+                          env={**os.environ, "TERM": "vt100", "LINES": "30", "COLUMNS": "90"},
+                          **streams) as child:
+            os.close(terminal)
+            terminal = -1
+            yield child, screen
+    finally:
+        os.close(screen)
+        if terminal >= 0:
+            os.close(terminal)
+
+
+def refuse_wrong_divisions() -> None:
+    """Refuses a Bochs that cannot boot Linux since it divides wrongly (bochs-emu/Bochs#668).
+
+    Each bochs is probed once, by a firmware of ours that takes half a second.
+    """
+    program = Path(shutil.which("bochs") or "bochs").resolve()
+    if not program.exists():
+        return  # to be installed, or missed at the boot
+    facts = program.stat()
+    key = f"{program} {facts.st_size} {facts.st_mtime_ns} {PROBE.read_text(encoding='utf-8')}"
+    verdict = BUILD / "cache" / f"bochs-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    with locked(BUILD / "cache" / "bochs-probe.lock"):
+        if not verdict.exists():
+            write_if_changed(verdict, _probe(BUILD / "cache" / "bochs-probe").encode())
+    if verdict.read_bytes() == b"wrong":
+        raise LabError(
+            f"Bochs {version()} ({program}) cannot boot Linux: it divides 64-bit numbers wrongly,"
+            " as GCC 15 and later build it (Bochs's bug 668). Take the package bochs of"
+            f" {platforms.names()}, or run the lab in its container, which has that one.")
+
+
+def _probe(folder: Path) -> str:
+    """Whether this Bochs divides right or wrong, by probe.S in place of its BIOS."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "bochs.log"
+    log.unlink(missing_ok=True)
+    if proc.run_logged([platforms.debian().compiler, "-nostdlib", "-static", "-no-pie",
+                        "-Wl,--oformat=binary,-Ttext=0xf0000,--build-id=none", "-o",
+                        str(folder / "probe.rom"), str(PROBE)], folder / "build.log") != 0:
+        raise LabError(f"{PROBE.name} does not build. Log: {shown(folder / 'build.log')}")
+    _configure(folder, Machine(memory=32), "probe.rom", "none", "mode=null")
+    with emulator(BOCHS, folder) as (child, screen):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            drain(screen)
+            ended, text = child.poll() is not None, tail(log)
+            if "Shutdown port" in text:
+                return "right"
+            if TRIPLE_FAULT in text:
+                return "wrong"
+            if ended:
+                break
+    raise LabError(f"Bochs does not start. Log: {shown(log)}")
+
+
+def _configure(folder: Path, machine: Machine, bios: str, iso: str, com1: str) -> None:
+    """Writes what Bochs reads."""
+    (folder / "bochsrc").write_text(CONFIGURATION.format(
+        memory=machine.memory, model=machine.model(), cpus=machine.cpus, ips=machine.ips(),
+        bios=bios, iso=iso, com1=com1, extra="\n".join(machine.bochsrc)), encoding="utf-8")
+    # Debian builds Bochs with its debugger, which waits at a prompt for "continue".
+    (folder / "debugger").write_text("c\n", encoding="ascii")
 
 
 class Boot:
     """One boot of a machine in a folder of its own, with its logs and what it booted."""
+
+    EMULATOR = "Bochs"
 
     def __init__(self, folder: Path, machine: Machine, files: Mapping[str, image.Content],
                  com1: Path | None = None) -> None:
@@ -142,22 +160,20 @@ class Boot:
         self.machine = machine
         self.console = folder / "console.log"
         self.results = folder / "results.log"
-        self.log = folder / "bochs.log"
+        self.log = folder / f"{self.EMULATOR.lower()}.log"
         self.iso = folder / "boot.iso"
+        self.flags: tuple[str, ...] = ()  # more for the emulator
         self._child: subprocess.Popen[Any] | None = None
+        self._lines, self._first, self._last = 0, 3.0, 0.0  # see hang()
         folder.mkdir(parents=True, exist_ok=True)
-        kernel = kernels.image(machine.kernel)
-        image.make_iso(self.iso, kernel, files, machine.command_line)
-        bios = machine.bios or Path("/usr/share/bochs/BIOS-bochs-latest")
-        serial = f"mode=term, dev={com1}" if com1 else f"mode=file, dev={self.console.name}"
-        (folder / "bochsrc").write_text(CONFIGURATION.format(
-            memory=machine.memory, model=machine.model(), cpus=machine.cpus,
-            ips=machine.ips(), bios=bios,
-            vgabios="/usr/share/bochs/VGABIOS-lgpl-latest", iso=self.iso.name, com1=serial,
-            com2=self.results.name, log=self.log.name, extra="\n".join(machine.bochsrc)),
-            encoding="utf-8")
-        # Debian builds Bochs with its debugger, which waits at a prompt for "continue".
-        (folder / "debugger").write_text("c\n", encoding="ascii")
+        self.prepare(com1)
+        image.make_iso(self.iso, kernels.image(machine.kernel), files, machine.command_line)
+
+    def prepare(self, com1: Path | None) -> None:
+        """What the emulator itself needs. `com1` is a terminal for the first serial port."""
+        refuse_wrong_divisions()
+        _configure(self.folder, self.machine, str(self.machine.bios or BIOS), self.iso.name,
+                   f"mode=term, dev={com1}" if com1 else f"mode=file, dev={self.console.name}")
 
     def announcement(self) -> str:
         """What to say while it boots. Each CPU is emulated in turn, on one of ours."""
@@ -182,45 +198,40 @@ class Boot:
                 tick()
                 ended = child.poll() is not None
                 watch.poll()
-                outcome = watch.verdict()
+                outcome = watch.verdict() or self.stopped() or self.hang(watch)
                 if ended:
                     outcome = outcome or self.ending(child.returncode)
                 elif time.monotonic() - started > limit:
                     outcome = Outcome("timeout", f"it was not done after {limit:.0f} s")
                 elif time.monotonic() - watch.heard > silence:
                     outcome = Outcome("timeout", f"it printed nothing for {silence:.0f} s"
-                                      + (f" after: {watch.last}" if watch.last else ""))
+                                      f" {watch.after()}")
         outcome.seconds = time.monotonic() - started
-        outcome.trouble = watch.trouble
         if outcome.good:
             self.forget_cd()
-        return outcome
+        return watch.completed(outcome)
 
     @contextlib.contextmanager
     def emulator(self) -> Iterator[tuple[subprocess.Popen[Any], int]]:
-        """Bochs for the length of a with block, and the descriptor on which it draws its screen.
+        """As the function emulator(), for this boot."""
+        with emulator((*BOCHS, *self.flags), self.folder) as (child, screen):
+            self._child = child
+            yield child, screen
 
-        The screen is a terminal of our own, which must be drained (drain()).
-        """
-        screen, terminal = pty.openpty()
-        try:
-            with proc.running(["bochs", "-q", "-f", "bochsrc", "-rc", "debugger"],
-                              death_signal="KILL", file_size=FILE_LIMIT, cwd=self.folder,
-                              stdin=terminal, stdout=terminal, stderr=terminal,
-                              env={**os.environ, "TERM": "vt100", "LINES": "30",
-                                   "COLUMNS": "90"}) as child:
-                os.close(terminal)
-                terminal = -1
-                self._child = child
-                yield child, screen
-        finally:
-            os.close(screen)
-            if terminal >= 0:
-                os.close(terminal)
+    def hang(self, watch: Watch) -> Outcome | None:
+        """An outcome if a kernel that boots has said nothing for too long."""
+        now = self.cpu_seconds()
+        if watch.lines != self._lines:
+            self._first = self._first if self._lines else max(now, self._first)
+            self._lines, self._last = watch.lines, now
+        if watch.ready or now - self._last <= PATIENCE * self._first * self.machine.cpus:
+            return None
+        return Outcome("silent", "its kernel does not come up, and said nothing more"
+                       f" {watch.after()}")
 
     def cpu_seconds(self) -> float:
-        """The processor time that Bochs has taken: unlike the wall clock, it does not depend on
-        what else the machine does. 0 when Bochs has ended."""
+        """The processor time that the emulator has taken: unlike the wall clock, it does not depend
+        on what else the machine does. 0 when it has ended."""
         try:
             stat = Path(f"/proc/{self._child.pid}/stat").read_text() if self._child else ""
         except OSError:
@@ -233,16 +244,23 @@ class Boot:
         self.iso.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "cd", ignore_errors=True)
 
+    def stopped(self) -> Outcome | None:
+        """An outcome if its CPU has stopped for good. (Bochs 2.7 and 3.0 end by it, 3.1 does not.)
+        """
+        if TRIPLE_FAULT in tail(self.log):
+            return Outcome("triple fault", "its CPU stopped with a triple fault")
+        return None
+
     def ending(self, status: int) -> Outcome:
         """Why Bochs has ended, by its exit status and the end of its own log."""
         if status == -signal.SIGXFSZ:
             return Outcome("log size", f"a log grew past {FILE_LIMIT >> 20} MiB (a fault loop?)")
-        tail = _tail(self.log)
-        if "ACPI control: soft power off" in tail:
+        if stopped := self.stopped():
+            return stopped
+        text = tail(self.log)
+        if "ACPI control: soft power off" in text:
             return Outcome("off", "it switched itself off")
-        if "3rd" in tail and "exception with no resolution" in tail or "triple fault" in tail:
-            return Outcome("triple fault", "its CPU stopped with a triple fault")
-        panics = re.findall(r"^\d+p\[(.*?)\] (?:>>PANIC<< )?(.*)$", tail, re.MULTILINE)
+        panics = re.findall(r"^\d+p\[(.*?)\] (?:>>PANIC<< )?(.*)$", text, re.MULTILINE)
         if panics:
             return Outcome("emulator", f"Bochs gave up: {panics[-1][1].strip()}")
         if status in (-signal.SIGKILL, -signal.SIGTERM):
@@ -251,10 +269,20 @@ class Boot:
 
     def explain(self, outcome: Outcome) -> str:
         """One sentence for a person: what happened and where to look."""
-        text = f"The emulated machine ({self.machine}) did not end well: {outcome.sentence}."
+        text = f"The machine ({self.machine}) did not end well: {outcome.sentence}."
         if outcome.trouble:
             text += f" The kernel had said: {outcome.trouble[0]}."
+        if not outcome.came_up and outcome.kind in ("silent", "panic", "triple fault"):
+            text += self.likely_cause()
         return f"{text} Logs: {shown(self.console)}, {shown(self.log)}"
+
+    def likely_cause(self) -> str:
+        """What most often keeps a kernel from coming up."""
+        if self.machine.cpu != DEFAULT_CPU:
+            return (f" Perhaps this kernel does not run on {self.machine.cpu}: try another"
+                    f" --kernel, or leave --cpu out, which gives {DEFAULT_CPU}.")
+        return (f" Perhaps this Bochs ({version()}) is broken: take the package bochs of"
+                f" {platforms.names()}.")
 
 
 def drain(descriptor: int, wait: float = 0.1) -> None:
@@ -265,14 +293,3 @@ def drain(descriptor: int, wait: float = 0.1) -> None:
         os.read(descriptor, 65536)
     except OSError:  # EIO: Bochs has closed its side
         time.sleep(wait)
-
-
-def _tail(path: Path, size: int = 16384) -> str:
-    """The end of a file as text."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - size))
-            return file.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import kernels, packages, proc, ui
+from . import kernels, packages, platforms, proc, ui
 from .common import BUILD, ROOT, LabError, locked, module_name, shown, step_folders
 
 #: What kbuild leaves in a folder. None of it is a source, so none of it is mirrored or copied.
@@ -54,7 +54,7 @@ def prepare(kernel: str) -> Path:
     """Brings the mirror of common/ and the steps up to date. The caller holds the kernel's lock."""
     target = tree(kernel)
     stamp = target / ".release"
-    release = kernels.release(kernel)
+    release = f"{kernels.release(kernel)} {platforms.debian().compiler}"
     if target.exists() and (not stamp.exists() or stamp.read_text(encoding="ascii") != release):
         shutil.rmtree(target)  # objects of another kernel: kbuild would not notice each time
     target.mkdir(parents=True, exist_ok=True)
@@ -89,12 +89,13 @@ def build(kernel: str, steps: list[Path], yes: bool = False, collect: Path | Non
     With `collect`, stripped copies are put there before the lock is given back, so that another
     lab's build cannot change them. `extra` is given to make.
     """
-    packages.ensure(packages.needed(["build"], [kernel]), yes)
-    label = f"Building {len(steps)} module{'s' if len(steps) > 1 else ''} for Linux {kernel}"
+    packages.ensure(packages.needed(["build"]), yes)
+    kdir = kernels.headers(kernel)
+    label = (f"Building {len(steps)} module{'s' if len(steps) > 1 else ''} for Linux"
+             f" {kernels.number(kernel)} ({kernel})")
     workers = max(1, min(len(steps), os.cpu_count() or 1))
     with locked(BUILD / "kbuild" / f"{kernel}.lock"), ui.busy(label, _summary) as progress:
         mirror = prepare(kernel)
-        kdir = kernels.headers(kernel)
         jobs = max(1, (os.cpu_count() or 1) // workers)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(_make, mirror / step.relative_to(ROOT), step, kdir, kernel, jobs,
@@ -126,8 +127,8 @@ def _make(folder: Path, step: Path, kdir: Path, kernel: str, jobs: int,
                              on_line=lines.append, env={**os.environ, "LC_ALL": "C"})
     module = folder / f"{module_name(step)}.ko"
     if status != 0 or not module.exists():
-        raise LabError(f"{step.name} does not build for Linux {kernel}{_first_error(lines)}."
-                       f" Log: {shown(log)}")
+        raise LabError(f"{step.name} does not build for Linux {kernels.number(kernel)}"
+                       f"{_first_error(lines)}. Log: {shown(log)}")
     warnings = sum("warning:" in line.lower() for line in lines)
     return Built(step, module, time.monotonic() - started, warnings)
 

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 
-from . import container, kernels, packages, silicon, ui
+from . import container, packages, platforms, silicon, ui
 from .common import ROOT
 
 DISK_NEEDED = 2 << 30  # bytes: kernels, builds for four header trees, logs
@@ -32,13 +32,12 @@ def _row(name: str, value: str) -> None:
 def _emulator() -> bool:
     """Rows about what the emulated machine needs; True if nothing is to be installed."""
     ready = True
-    _row("system", f"{container.system_name()}, {platform.machine()}")
+    _row("system", f"{platforms.system_name()}, {platform.machine()}")
     _row("user", "root" if os.geteuid() == 0 else "not root"
          + ("; packages are installed by sudo" if shutil.which("sudo") else "; no sudo"))
-    if container.is_debian_12():
-        for group in packages.GROUPS:
-            trees = {"build": [kernels.DEFAULT], "test": kernels.ALL}.get(group, [])
-            missing = packages.missing(packages.needed([group], trees))
+    if platforms.here():
+        for group in packages.groups():
+            missing = packages.missing(packages.needed([group]))
             _row(f"packages: {group}", "missing: " + " ".join(missing) if missing else "all there")
             ready = ready and (not missing or group not in ("build", "lab"))
     else:

@@ -2,19 +2,18 @@
 """./lab clean: removes what the lab and kbuild have written."""
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from . import build, ui
-from .common import BUILD, ROOT, UsageError, shown, step_folders
+from .common import BUILD, ROOT, UsageError, is_held, shown, step_folders
 
 
 def run(everything: bool) -> int:
     """Removes build/, but the downloads in build/cache/ only if everything is to go."""
-    busy = _labs_at_work()
-    if busy:
-        raise UsageError(f"A lab is still running (process {busy[0]}); let it end first.")
+    for folder in sorted((BUILD / "lab").glob("*")):
+        if is_held(folder):
+            raise UsageError(f"A lab is still running in {shown(folder)}/; let it end first.")
     removed = 0
     for path in _products():
         removed += 1
@@ -41,18 +40,3 @@ def _products() -> list[Path]:
 def _is_kbuilds(name: str) -> bool:
     return (name.endswith((".o", ".ko", ".mod", ".mod.c", ".cmd", ".order", ".symvers", ".d", ".a"))
             or name.startswith(".tmp_"))
-
-
-def _labs_at_work() -> list[str]:
-    """Processes of other labs that have a boot folder here."""
-    folders = (BUILD / "lab").glob("*-*") if (BUILD / "lab").is_dir() else iter(())
-    pids = {path.name.rsplit("-", 1)[1] for path in folders}
-    return [pid for pid in sorted(pids) if pid != str(os.getpid())
-            and any(word in _command(pid) for word in (b"lab", b"pytest"))]
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path("/proc", pid, "cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import (bench, bench_where, bochs, build, check, clean, compile_commands, container, debug,
-               docs, grade, kernels, packages, proc, run, shell, steps, test, ui)
+               docs, grade, kernels, machine, packages, platforms, proc, qemu, run, shell, steps,
+               test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -34,7 +35,7 @@ class _Commands:
 
     def add(self, name: str, summary: str, examples: str, call: Callable[[Arguments], int],
             debian: bool = True) -> Parser:
-        """A new command; `debian` if it needs Debian 12's packages."""
+        """A new command; `debian` if it needs the packages of a Debian of platforms.toml."""
         parser = self._commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + ".",
             epilog="Examples:\n" + examples,
@@ -60,16 +61,20 @@ def _parser() -> Parser:
 
 def _add_guest_commands(commands: _Commands) -> None:
     one = commands.add("run", "build, boot, load and unload the steps, showing their logs", """\
-  ./lab run                          all steps, Linux 6.1 on a Haswell
+  ./lab run                          all steps, Debian's kernel on a Haswell
   ./lab run 01 --cpu penryn          one step on a CPU of 2008
   ./lab run 04 --param spoil=host    with a module parameter
-  ./lab run --kernel 6.12 --cpus 2
+  ./lab run --kernel stable --cpus 2 another of Debian's kernels, by role or number
+  ./lab run 04 --kvm                 on this machine's own VT-x, in a virtual machine
 """, lambda args: run.run(choose_steps(args.steps), _machine(args), args.param, args.yes,
                           args.verbose))
     _take_steps(one)
     _take_machine(one)
     one.add_argument("--param", action="append", default=[], metavar='"NAME=VALUE …"',
                      help="module parameters, given to each chosen step's insmod")
+    one.add_argument("--kvm", action="store_true",
+                     help="boot in QEMU with KVM instead of Bochs: an Intel processor executes the"
+                     " VMX instructions (never run by us: please report what happens)")
     one.add_argument("--verbose", action="store_true", help="show the kernel's other lines, too")
 
     one = commands.add("debug", "run a step under Bochs's debugger, stopping at every VM exit", """\
@@ -93,7 +98,7 @@ def _add_guest_commands(commands: _Commands) -> None:
     one = commands.add("test", "run every test, and close with one count", """\
   ./lab test                         all of them
   ./lab test -k vmxon                those whose name holds a word
-  ./lab test -k "step04 and not 6.12"
+  ./lab test -k "step04 and stable"
   ./lab test --accept                write stepNN/expected/ anew from a real run
 """, lambda args: test.run(args.k, args.accept, args.yes))
     one.add_argument("-k", default="", metavar="EXPR", help="only tests that match (as in pytest)")
@@ -106,7 +111,7 @@ def _add_guest_commands(commands: _Commands) -> None:
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
   ./lab bench                        in the emulated PC, where a tick is an instruction
-  ./lab bench --kernel 6.12 --json
+  ./lab bench --kernel stable --json
   ./lab bench --growth               also on 2 and 4 CPUs
   ./lab bench --here                 on this machine's own VT-x, in cycles: loads modules here
   ./lab bench --where                follow one VMCALL, instruction by instruction
@@ -123,8 +128,9 @@ def _add_guest_commands(commands: _Commands) -> None:
 
 def _add_step_commands(commands: _Commands) -> None:
     one = commands.add("build", "build the steps' modules in build/kbuild/", """\
-  ./lab build                        all steps for Linux 6.1
-  ./lab build 03 04 --kernel 6.12-generic
+  ./lab build                        all steps for Debian's kernel
+  ./lab build 03 04 --kernel stable-generic
+  ./lab build --kernel all           for each kernel that the lab has
 """, _build)
     _take_steps(one)
     _take_kernel(one, kernels.ALL)
@@ -155,7 +161,8 @@ def _add_step_commands(commands: _Commands) -> None:
 
     one = commands.add("compile-commands", "write compile_commands.json, for clangd", """\
   ./lab compile-commands             then open a step's file in an editor with clangd
-""", lambda args: compile_commands.run(args.kernel, args.yes))
+""", lambda args: compile_commands.run(
+        kernels.check_name(args.kernel), args.yes))
     _take_kernel(one, kernels.ALL)
 
 
@@ -193,14 +200,16 @@ def _add_house_commands(commands: _Commands) -> None:
   ./lab setup --print                only the apt line for what is missing
 """, _setup)
     one.add_argument("groups", nargs="*", metavar="GROUP",
-                     help=f"of {', '.join(packages.GROUPS)} (default: all)")
+                     help=f"of {', '.join(packages.groups())} (default: all)")
     one.add_argument("--print", action="store_true", help="install nothing")
 
     one = commands.add("docs", "build the book", """\
   ./lab docs
   ./lab docs --open                  and shows it in a browser
   ./lab docs --all                   an e-book and one long page for printing, too
-""", _docs)
+""", _docs, debian=False)  # on other systems it tries, and names what is missing
+    one.add_argument("--yes", "-y", action="store_true",
+                     help="do not ask before installing what is missing")
     one.add_argument("--open", action="store_true", help="open the book in a browser")
     one.add_argument("--all", action="store_true", help="an e-book and one page, too")
 
@@ -216,27 +225,37 @@ def _take_steps(parser: Parser) -> None:
 
 
 def _take_kernel(parser: Parser, known: tuple[str, ...]) -> None:
-    parser.add_argument("--kernel", default=kernels.DEFAULT, metavar="|".join(known),
-                        help=f"Debian kernel (default: {kernels.DEFAULT})")
+    parser.add_argument(
+        "--kernel", default=kernels.DEFAULT, metavar="|".join(known),
+        help="Debian kernel, by role or number: "
+        + ", ".join(f"{role} is {kernels.number(role)}" for role in kernels.BOOTABLE)
+        + f" (default: {kernels.DEFAULT})")
 
 
 def _take_machine(parser: Parser) -> None:
     _take_kernel(parser, kernels.BOOTABLE)
-    parser.add_argument("--cpu", default=bochs.DEFAULT_CPU, metavar="MODEL",
+    parser.add_argument("--cpu", default="", metavar="MODEL",
                         help=f"CPU to emulate (default: {bochs.DEFAULT_CPU}); one of "
-                        + ", ".join(bochs.CPU_ALIASES) + ", or any model of Bochs")
+                        + ", ".join(platforms.cpu_models()) + ", or any model of Bochs")
     parser.add_argument("--cpus", type=int, default=1, metavar="N", help="how many (default: 1)")
 
 
-def _machine(args: Arguments) -> bochs.Machine:
-    return bochs.Machine(kernel=args.kernel, cpu=args.cpu, cpus=args.cpus)
+def _machine(args: Arguments) -> machine.Machine:
+    kernel = kernels.check_name(args.kernel, kernels.BOOTABLE)
+    if "kvm" in args and args.kvm:
+        if args.cpu:
+            raise UsageError("--cpu and --kvm do not go together: KVM has this machine's own"
+                             " processor, and no other.")
+        return qemu.Machine(kernel=kernel, cpus=args.cpus)
+    return bochs.Machine(kernel=kernel, cpu=args.cpu or bochs.DEFAULT_CPU, cpus=args.cpus)
 
 
 def _build(args: Arguments) -> int:
-    kernels.check_name(args.kernel)
-    for item in build.build(args.kernel, choose_steps(args.steps), args.yes):
-        notes = f", {item.warnings} warnings" if item.warnings else ""
-        ui.say(f"  {item.module.relative_to(build.tree(args.kernel))}: {item.seconds:.1f} s{notes}")
+    chosen = kernels.ALL if args.kernel == "all" else (kernels.check_name(args.kernel),)
+    for kernel in chosen:
+        for item in build.build(kernel, choose_steps(args.steps), args.yes):
+            notes = f", {item.warnings} warnings" if item.warnings else ""
+            ui.say(f"  {item.module.relative_to(build.tree(kernel))}: {item.seconds:.1f} s{notes}")
     return 0
 
 
@@ -247,13 +266,12 @@ def _bench(args: Arguments) -> int:
 
 
 def _setup(args: Arguments) -> int:
-    groups = args.groups or list(packages.GROUPS)
+    groups = args.groups or list(packages.groups())
     for group in groups:
-        if group not in packages.GROUPS:
+        if group not in packages.groups():
             raise UsageError(f"There is no group {group!r}; the groups are"
-                             f" {', '.join(packages.GROUPS)}.")
-    trees = kernels.ALL if "test" in groups else (kernels.DEFAULT,) if "build" in groups else ()
-    names = packages.needed(groups, trees)
+                             f" {', '.join(packages.groups())}.")
+    names = packages.needed(groups)
     missing = packages.missing(names)
     if not missing:
         ui.say("Nothing is missing.")
@@ -287,7 +305,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        if args.debian and not container.is_debian_12():
+        if args.debian and not platforms.here():
             return container.offer(words, args.yes)
         return args.call(args)
     except LabError as error:

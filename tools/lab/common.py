@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
+import secrets
 from pathlib import Path
-from typing import Iterator
+from typing import IO, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
@@ -70,12 +70,43 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+_holding: list[IO[str]] = []
+
+
+def hold(folder: Path) -> None:
+    """Says that this process uses the folder, until it ends in whatever way.
+
+    The kernel drops the lock with the process. A process number would not do: containers that share
+    the folder number their processes anew.
+    """
+    file = open(folder / "lock", "w", encoding="ascii")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    _holding.append(file)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process that lives uses the folder."""
+    try:
+        with open(folder / "lock", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return False
+
+
+def unique() -> str:
+    """A part of a name that nobody else has."""
+    return secrets.token_hex(4)
+
+
 def write_if_changed(path: Path, content: bytes) -> bool:
     """Writes the file, whole or not at all, unless it already holds the content."""
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{unique()}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
     return True

@@ -57,5 +57,5 @@ def run(kernel: str, yes: bool) -> int:
         raise LabError(f"kbuild left no record of its commands in {shown(build.tree(kernel))}.")
     target = ROOT / "compile_commands.json"
     target.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
-    ui.say(f"{shown(target)}: {len(listed)} files, as compiled for Linux {kernel}.")
+    ui.say(f"{shown(target)}: {len(listed)} files, as compiled for Linux {kernels.number(kernel)}.")
     return 0

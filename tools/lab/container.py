@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""On other systems than Debian 12: the same command in the project's container."""
+"""On systems on which the lab does not run: the same command in the project's container."""
 from __future__ import annotations
 
 import os
@@ -12,34 +12,16 @@ from pathlib import Path
 
 from . import ui
 from .common import ROOT, LabError, UsageError
+from .platforms import names, os_release, system_name
 
 IMAGE = "vtxtutorial-lab"
+KVM = Path("/dev/kvm")
 #: The package that holds podman, by what /etc/os-release calls the system or its relatives.
 PACKAGES = {"debian": "apt install podman", "ubuntu": "apt install podman",
             "fedora": "dnf install podman", "rhel": "dnf install podman",
             "arch": "pacman -S podman", "suse": "zypper install podman",
             "opensuse": "zypper install podman", "alpine": "apk add podman",
             "gentoo": "emerge app-containers/podman", "void": "xbps-install podman"}
-
-
-def os_release(usual: Path = Path("/etc/os-release")) -> dict[str, str]:
-    """What the system says of itself."""
-    path = Path(os.environ.get("VTX_OS_RELEASE", usual))
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split("=", 1) for line in lines if "=" in line)
-    return {name: value.strip("\"'") for name, value in pairs}
-
-
-def system_name() -> str:
-    return os_release().get("PRETTY_NAME", platform.system())
-
-
-def is_debian_12() -> bool:
-    release = os_release()
-    return release.get("ID") == "debian" and release.get("VERSION_ID") == "12"
 
 
 def engine() -> str:
@@ -54,9 +36,9 @@ def engine_package() -> str:
     return next((PACKAGES[name] for name in names if name in PACKAGES), "the package podman")
 
 
-def offer(arguments: list[str], yes: bool) -> int:
-    """Says that this is not Debian 12, and runs the same command in the container if wanted."""
-    ui.say(f"The lab needs Debian 12's packages, and this is {system_name()}.")
+def offer(arguments: list[str], yes: bool, why: str = "") -> int:
+    """Says why the lab does not run here, and runs the same command in the container if wanted."""
+    ui.say(why or f"The lab runs natively on {names()}, and this is {system_name()}.")
     if platform.machine() not in ("x86_64", "amd64"):
         raise LabError(f"Its container needs an x86-64 machine, too; this is {platform.machine()}.")
     name = engine()
@@ -85,4 +67,8 @@ def _start(name: str, arguments: list[str]) -> list[str]:
     if name == "docker":
         # What it writes to build/ shall be the reader's. (podman maps root to the reader itself.)
         command += ["--user", f"{os.getuid()}:{os.getgid()}", "-e", "HOME=/tmp"]
+    if "--kvm" in arguments and KVM.exists():
+        command += ["--device", str(KVM)]
+        # Some systems let only the members of a group use it.
+        command += ["--group-add", str(KVM.stat().st_gid) if name == "docker" else "keep-groups"]
     return [*command, IMAGE, "./lab", *arguments]

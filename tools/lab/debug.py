@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Sequence
 
 from . import bochs, build, packages, run as lab_run, ui
 from .common import UsageError, module_name, shown
+from .machine import debugger_flags
 
 #: The debugger draws nothing, so the emulated screen must go elsewhere than to the terminal.
 SCREEN = 'display_library: rfb, options="timeout=0"'
@@ -26,7 +28,7 @@ def run(step: Path, machine: bochs.Machine, parameters: list[str], yes: bool = F
     words = lab_run.parse_parameters(parameters)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("./lab debug needs a terminal; ./lab run shows the steps without one.")
-    packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+    packages.ensure(packages.needed(["build", bochs.GROUP]), yes)
     machine.check()
     folder = bochs.boot_folder("debug")
     build.build(machine.kernel, [step], yes, collect=folder / "modules")
@@ -38,13 +40,13 @@ def run(step: Path, machine: bochs.Machine, parameters: list[str], yes: bool = F
     configuration.write_text(text.replace("display_library: term", SCREEN), encoding="utf-8")
     (folder / "debugger").write_text("vmexitbp\nc\n", encoding="ascii")
     ui.say(INTRODUCTION.format(log=shown(boot.console)))
-    _foreground(["bochs", "-q", "-f", "bochsrc", "-rc", "debugger"], folder)
+    _foreground((*bochs.BOCHS, *debugger_flags()), folder)
     boot.forget_cd()
     ui.say(f"\nLogs: {shown(boot.console)}, {shown(boot.log)}")
     return 0
 
 
-def _foreground(command: list[str], folder: Path) -> None:
+def _foreground(command: Sequence[str], folder: Path) -> None:
     """Runs a command that has the terminal to itself: Ctrl-C is for it, not for the lab."""
     before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:

@@ -2,21 +2,36 @@
 """./lab docs: builds the book through CMake and says where it is."""
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import webbrowser
 
-from . import packages, proc, ui
+from . import container, packages, platforms, proc, ui
 from .common import BUILD, ROOT, LabError, shown
 
 HTML = BUILD / "docs" / "html" / "index.html"
 EPUB = BUILD / "docs" / "epub" / "VtxTutorial.epub"
 ONE_PAGE = BUILD / "docs" / "singlehtml" / "index.html"
 
+#: What the book needs where apt cannot be asked: commands, of each row one, and Python's modules.
+COMMANDS = {"CMake": ("cmake",), "Ninja": ("ninja",), "Doxygen": ("doxygen",)}
+COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
+MODULES = {"Sphinx": "sphinx", "Breathe": "breathe", "Furo": "furo",
+           "sphinx-copybutton": "sphinx_copybutton"}
+PYTHON = "/usr/bin/python3"  # the one that docs/CMakeLists.txt takes
+FIND = "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))"
+
 
 def run(yes: bool, every_form: bool, show: bool) -> int:
     """Carries out ./lab docs; `show` opens the result in a browser. Returns the exit status."""
     target = "docs-all" if every_form else "docs"
-    packages.ensure(packages.needed(["docs"]), yes)
+    if platforms.here():
+        packages.ensure(packages.needed(["docs"]), yes)
+    elif lacking := missing():
+        words = ["docs", *["--all"] * every_form, *["--yes"] * yes]
+        return container.offer(words, yes, f"To build the book, {platforms.system_name()} lacks"
+                                           f" {', '.join(lacking)}.")
     for command in (["cmake", "--preset", "default"],
                     ["cmake", "--build", "--preset", "default", "--target", target]):
         log = BUILD / "docs.log"
@@ -29,6 +44,28 @@ def run(yes: bool, every_form: bool, show: bool) -> int:
     if show:
         _open()
     return 0
+
+
+def missing() -> list[str]:
+    """What the book needs and this system has not, by the names that people know."""
+    lacking = [name for name, commands in COMMANDS.items() if not any(map(shutil.which, commands))]
+    compiler = next(filter(shutil.which, COMPILERS), "")
+    if not compiler:
+        lacking.append("a C++ compiler")
+    if not compiler or not _succeeds(compiler, "-x", "c++", "-E", "-include",
+                                     "gtest/gtest.h", os.devnull):
+        lacking.append("GoogleTest")
+    return lacking + [f"{name} for {PYTHON}" for name, module in MODULES.items()
+                      if not _succeeds(PYTHON, "-c", FIND, module)]
+
+
+def _succeeds(*command: str) -> bool:
+    """Whether a command is there and does what it should."""
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def _tell(line: str) -> None:

@@ -9,16 +9,18 @@ import subprocess
 from pathlib import Path
 from typing import Mapping, Union
 
-from . import kernels, proc
+from . import kernels, platforms, proc
 from .common import BUILD, LabError, locked, shown, write_if_changed
 
 Content = Union[bytes, str, Path]
 
 #: Kernel command line of every boot. A panic stops the machine (the lab sees and explains it).
 #: Without cryptomgr.notests, the self-tests of ciphers are half of the time to boot. jent_mod_init
-#: measures whether the processor's clock is random enough for 6.12: two emulated seconds.
+#: measures whether the processor's clock is random enough, which costs two emulated seconds.
+#: earlyprintk: what goes wrong before there is a console is heard. Our steps do not know FRED.
 COMMAND_LINE = ("console=ttyS0,115200 tsc=reliable panic=0 nokaslr quiet printk.devkmsg=on"
-                " log_buf_len=1M cryptomgr.notests initcall_blacklist=jent_mod_init rdinit=/init")
+                " log_buf_len=1M cryptomgr.notests initcall_blacklist=jent_mod_init rdinit=/init"
+                " earlyprintk=ttyS0,115200 fred=off")
 
 #: The first process. Kernel log and its console are ttyS0; ttyS1 carries a scenario's results.
 INIT = b"""#!/bin/sh
@@ -103,8 +105,8 @@ def base() -> Path:
             links["sbin"] = "bin"
             insmod = BUILD / "cache" / "insmod"
             log = insmod.with_suffix(".log")
-            if proc.run_logged(["gcc-12", "-static", "-O2", "-Wall", "-o", str(insmod),
-                                str(source)], log) != 0:
+            if proc.run_logged([platforms.debian().compiler, "-static", "-O2", "-Wall", "-o",
+                                str(insmod), str(source)], log) != 0:
                 raise LabError(f"insmod.c does not compile. Log: {shown(log)}")
             write_if_changed(path, pack({"bin/busybox": busybox, "init": INIT,
                                          "lab/bin/insmod": insmod}, FOLDERS, links))

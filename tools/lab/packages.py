@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian packages: which are needed for what, which are missing, and how they get installed.
-
-Run by itself (python3 packages.py), it prints the packages of all groups: Containerfile uses that.
-"""
+"""Debian packages: which are needed for what, which are missing, and how they get installed."""
 from __future__ import annotations
 
 import os
@@ -10,45 +7,25 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Iterable
 
-#: What each kind of work needs. Header packages are added per kernel (kernels.py).
-GROUPS: dict[str, tuple[str, ...]] = {
-    "build": ("make", "gcc-12", "g++-12", "binutils"),
-    "lab": ("bochs", "bochsbios", "bochs-term", "vgabios", "isolinux", "syslinux-common",
-            "xorriso", "busybox-static"),
-    "test": ("cmake", "ninja-build", "g++", "libgtest-dev", "python3-pytest", "clang-format",
-             "clang-tidy", "sparse", "clang", "libclang-rt-14-dev"),
-    "docs": ("doxygen", "python3-sphinx", "python3-breathe", "furo", "python3-sphinx-copybutton",
-             "cmake", "ninja-build", "g++", "libgtest-dev"),
-    "docs-test": ("chromium-headless-shell", "npm"),
-}
+from . import common, platforms, ui
 
 #: Packages that count as installed if their command is there, for it may come from elsewhere.
 COMMANDS = {"npm": "npm"}
 
-HEADERS: dict[str, str] = {
-    "6.1": "linux-headers-cloud-amd64",
-    "6.12": "linux-headers-6.12-cloud-amd64",
-    "6.1-generic": "linux-headers-amd64",
-    "6.12-generic": "linux-headers-6.12-amd64",
-}
 
-#: Of these the header packages are installed. Those of 6.12 depend on the kernel itself, which
-#: apt would put into /boot, so kernels.py downloads and extracts them instead.
-INSTALLED_HEADERS = ("6.1", "6.1-generic")
-
-SECURITY_SUITE = "deb http://deb.debian.org/debian-security bookworm-security main"
+def groups() -> tuple[str, ...]:
+    """The kinds of work that need packages."""
+    return tuple(platforms.debian().packages)
 
 
-def needed(groups: Iterable[str], kernels: Iterable[str] = ()) -> list[str]:
-    """The packages of some groups, and the headers of some kernels, each once."""
-    names = [name for group in groups for name in GROUPS[group]]
-    names += [HEADERS[kernel] for kernel in kernels if kernel in INSTALLED_HEADERS]
-    return list(dict.fromkeys(names))
+def needed(wanted: Iterable[str]) -> list[str]:
+    """The packages of some groups, each once."""
+    return list(dict.fromkeys(
+        name for group in wanted for name in platforms.debian().packages[group]))
 
 
 def installed() -> set[str]:
@@ -67,7 +44,6 @@ def missing(names: Iterable[str]) -> list[str]:
 
 def ensure(names: Iterable[str], yes: bool = False) -> None:
     """Installs what is missing of the named packages, and says so; asks first if sudo is needed."""
-    from . import common
     wanted = missing(names)
     if not wanted:
         return
@@ -79,7 +55,6 @@ def ensure(names: Iterable[str], yes: bool = False) -> None:
 
 def install(names: list[str], yes: bool) -> None:
     """Installs (or brings up to date) the named packages by apt, as root or through sudo."""
-    from . import ui
     prefix = _permission(names, yes)
     ui.say(f"To be installed from Debian: {' '.join(names)}")
     if _lists_are_old() or _unknown(names):
@@ -98,7 +73,6 @@ def install_line(names: Iterable[str]) -> str:
 
 def _permission(names: list[str], yes: bool) -> list[str]:
     """What to put before apt-get to be allowed to install; asks, or gives up with exit status 2."""
-    from . import common, ui
     if os.geteuid() == 0:
         return []
     line = install_line(names)
@@ -137,17 +111,12 @@ def _unknown(names: Iterable[str]) -> list[str]:
 
 def refuse_unknown(names: list[str]) -> None:
     """Says where a package that apt does not know would come from."""
-    from . import common
     unknown = _unknown(names)
-    if not unknown:
-        return
-    text = f"apt knows no package {', '.join(unknown)}."
-    if any("6.12" in name for name in unknown):
-        text += (" The 6.12 kernels of Debian 12 come from its security suite. Add this line to a"
-                 f" file in /etc/apt/sources.list.d/ and try again:\n  {SECURITY_SUITE}")
-    else:
-        text += " Is there a Debian 12 `main` archive in /etc/apt/sources.list?"
-    raise common.LabError(text)
+    if unknown:
+        debian = platforms.debian()
+        raise common.LabError(
+            f"apt knows no package {', '.join(unknown)}. Is there an archive of {debian}"
+            f" ({debian.suite} main) in /etc/apt/sources.list or /etc/apt/sources.list.d/?")
 
 
 def _install(prefix: list[str], names: list[str]) -> int:
@@ -158,7 +127,6 @@ def _install(prefix: list[str], names: list[str]) -> int:
 
 def _apt(prefix: list[str], arguments: list[str], title: str, check: bool = True) -> int:
     """Runs apt-get with its output in build/apt.log and a line of progress on the screen."""
-    from . import common, ui
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get",
                "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", *arguments]
     log = common.BUILD / "apt.log"
@@ -187,13 +155,8 @@ def _step_of(line: str) -> str:
 
 
 def _fail(arguments: list[str]) -> None:
-    from . import common
     log = common.BUILD / "apt.log"
     errors = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
               if line.startswith("E:")]
     why = f": {errors[-1][3:]}" if errors else ""
     raise common.LabError(f"apt-get {arguments[0]} failed{why}. Its log: {common.shown(log)}")
-
-
-if __name__ == "__main__":
-    print("\n".join(needed(GROUPS, HEADERS)), file=sys.stdout)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bochs, build, packages, ui, watch
+from . import bochs, build, packages, qemu, ui, watch
 from .common import LabError, UsageError, module_name, shown
 
 LIMIT = 900.0
@@ -162,15 +162,16 @@ def run(steps: list[Path], machine: bochs.Machine, parameters: list[str], yes: b
         verbose: bool = False) -> int:
     """Carries out ./lab run; returns its exit status."""
     machine.check()
+    emulator = qemu if isinstance(machine, qemu.Machine) else bochs
     words = parse_parameters(parameters)
-    packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+    packages.ensure(packages.needed(["build", emulator.GROUP]), yes)
     machine.check()
     folder = bochs.boot_folder("run")
     build.build(machine.kernel, steps, yes, collect=folder / "modules")
     files = {f"lab/modules/{module_name(step)}.ko": folder / "modules" / f"{module_name(step)}.ko"
              for step in steps}
     runs = [StepRun(step) for step in steps]
-    boot = bochs.Boot(folder, machine, {**files, "lab/scenario": script(steps, words)})
+    boot = emulator.Boot(folder, machine, {**files, "lab/scenario": script(steps, words)})
     reporter = Reporter(runs, verbose)
     outcome = _watched(boot, reporter)
     _save_tables(boot, reporter)

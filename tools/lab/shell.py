@@ -14,8 +14,9 @@ import time
 import tty
 from pathlib import Path
 
-from . import bochs, build, packages, ui
-from .common import LabError, UsageError, module_name, shown, step_folders
+from . import bochs, build, kernels, packages, ui
+from .common import LabError, UsageError, module_name, step_folders
+from .watch import Outcome, Watch
 
 LEAVE = b"\x1d"  # Ctrl-]
 BOOT_LIMIT = 600.0
@@ -51,7 +52,7 @@ def run(machine: bochs.Machine, files: list[str], yes: bool = False) -> int:
     machine.check()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("./lab shell needs a terminal; ./lab run shows the steps without one.")
-    packages.ensure(packages.needed(["build", "lab"], [machine.kernel]), yes)
+    packages.ensure(packages.needed(["build", bochs.GROUP]), yes)
     machine.check()
     folder = bochs.boot_folder("shell")
     steps = step_folders()
@@ -60,7 +61,7 @@ def run(machine: bochs.Machine, files: list[str], yes: bool = False) -> int:
     tty.setraw(terminal)
     boot = bochs.Boot(folder, machine, _contents(machine, folder, steps, files),
                       com1=Path(os.ttyname(terminal)))
-    with boot.emulator() as (child, screen), open(boot.console, "wb") as log:
+    with boot.emulator() as (child, screen), open(boot.console, "wb", 0) as log:
         relay = _Relay(serial, screen, log, child)
         relay.wait_for_boot(boot)
         relay.until_the_end()
@@ -89,7 +90,7 @@ def _contents(machine: bochs.Machine, folder: Path, steps: list[Path],
     contents["lab/profile"] = PROFILE
     contents["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"  # or the prompt is not lab:~#
     contents["lab/motd"] = MOTD.format(
-        kernel=machine.kernel, cpu=machine.cpu, cpus=machine.cpus,
+        kernel=kernels.number(machine.kernel), cpu=machine.cpu, cpus=machine.cpus,
         plural="s" if machine.cpus > 1 else "", modules=" ".join(names), example=names[-1])
     contents["lab/scenario"] = (
         f"stty -F /dev/console rows {size.lines} cols {size.columns} 2>/dev/null\n"
@@ -107,7 +108,6 @@ class _Relay:
         self.log = log
         self.child = child
         self.left = False
-        self.pending = b""
 
     def _read(self, wait: float, keyboard: bool) -> tuple[bytes, bytes]:
         """What has come from the guest, and from the keyboard."""
@@ -123,14 +123,18 @@ class _Relay:
     def wait_for_boot(self, boot: bochs.Boot) -> None:
         """Shows progress until the guest's first process runs."""
         started = time.monotonic()
+        seen = Watch(boot.console, boot.results)
         with ui.Waiting(boot.announcement()) as waiting:
-            while b"@@READY" not in self.pending or not self.pending.endswith(b"\n"):
-                self.pending += self._read(0.5, keyboard=False)[0]
+            while not seen.ready:
+                self._read(0.5, keyboard=False)
                 if self.child.poll() is not None:
                     return
+                seen.poll()
+                outcome = seen.verdict() or boot.stopped() or boot.hang(seen)
                 if time.monotonic() - started > BOOT_LIMIT:
-                    raise LabError(f"The machine did not boot in {BOOT_LIMIT:.0f} s."
-                                   f" Log: {shown(boot.console)}")
+                    outcome = Outcome("timeout", f"it did not boot in {BOOT_LIMIT:.0f} s")
+                if outcome:
+                    raise LabError(boot.explain(seen.completed(outcome)))
             waiting.finish(f"Booted {boot.machine}: {time.monotonic() - started:.0f} s."
                            " Ctrl-] leaves.")
 

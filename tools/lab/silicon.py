@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import container
+from . import platforms
 
 OLDEST = (6, 1)
 SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -239,7 +239,7 @@ def _kernel(host: Host, found: Findings) -> None:
 
 def headers_help(host: Host) -> str:
     """What brings the running kernel's build tree; never a package that does not exist."""
-    system = container.os_release(host.root / "etc/os-release")
+    system = platforms.os_release(host.root / "etc/os-release")
     ids = [system.get("ID", ""), *system.get("ID_LIKE", "").split()]
     for key, pattern, command in KERNELS:
         if key in ids and fnmatch.fnmatchcase(host.release, pattern):

@@ -35,9 +35,9 @@ def run(expression: str, accept: bool, yes: bool) -> int:
     """Carries out ./lab test; returns its exit status."""
     started = time.monotonic()
     groups = ["build", "lab", "test", "docs", "docs-test"]
-    packages.ensure(packages.needed(groups, kernels.ALL), yes)
-    for kernel in kernels.BOOTABLE:
-        kernels.image(kernel, yes)
+    packages.ensure(packages.needed(groups), yes)
+    for kernel in kernels.ALL:
+        kernels.tree(kernel)
     if not expression:  # else only some of the figures would come back
         shutil.rmtree(RESULTS / "lab", ignore_errors=True)
     shutil.rmtree(JUNIT, ignore_errors=True)
@@ -63,9 +63,9 @@ def run(expression: str, accept: bool, yes: bool) -> int:
 
 def soak(yes: bool) -> int:
     """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not."""
-    packages.ensure(packages.needed(["build", "lab", "test"], kernels.ALL), yes)
+    packages.ensure(packages.needed(["build", "lab", "test"]), yes)
     for kernel in kernels.BOOTABLE:
-        kernels.image(kernel, yes)
+        kernels.tree(kernel)
     report = JUNIT / "soak.xml"
     command = ["timeout", "--signal=INT", "1200", "/usr/bin/python3", "-m", "pytest", "-v",
                f"--junitxml={report}", str(ROOT / "tests" / "lab")]
@@ -77,7 +77,7 @@ def _environment(expression: str, accept: bool) -> dict[str, str]:
     environment = dict(os.environ)
     if accept:
         environment["VTX_ACCEPT"] = "1"
-        expression = expression or "as_expected and 6.1-haswell-1cpu"
+        expression = expression or f"as_expected and {kernels.DEFAULT}-haswell-1cpu"
     if expression:
         environment["VTX_TEST_K"] = expression
         word = expression if re.fullmatch(r"\w+", expression) else "no such test"

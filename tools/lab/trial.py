@@ -11,7 +11,7 @@ from . import bochs, build, grading, kernels, proc, watch
 from .common import BUILD, LabError, locked, shown
 from .exercises import Exercise
 
-KERNEL = "6.1"
+KERNEL = kernels.DEFAULT
 BOOT_LIMIT, SCRIPT_LIMIT = 300.0, 40.0  # seconds of wall time: until the shell, and from then on
 
 DRIVER = """\

@@ -30,11 +30,14 @@ def load() -> dict[str, dict[str, Any]]:
 
 @lru_cache
 def kernels() -> str:
-    """The kernels under test, as the lab names them."""
+    """The numbers of the kernels under test, on whichever Debian."""
     sys.path.insert(0, str(paths.ROOT / "tools"))
     try:
-        from lab import kernels as under_test
-        return " and ".join(under_test.BOOTABLE)
+        from lab import platforms
+        found = dict.fromkeys(kernel.number for debian in platforms.known()
+                              for kernel in debian.kernels)
+        *others, last = found
+        return f"{', '.join(others)} and {last}"
     finally:
         sys.path.pop(0)
 

@@ -132,10 +132,10 @@ static void take(void *context)
 	add_segments(snapshot);
 	add_control_and_debug(snapshot);
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
-		u64 value;
+		u32 low, high;
 
-		if (!rdmsrl_safe(msrs[i].number, &value))
-			add(snapshot, msrs[i].name, value);
+		if (!rdmsr_safe(msrs[i].number, &low, &high))
+			add(snapshot, msrs[i].name, (u64)high << 32 | low);
 	}
 }
 

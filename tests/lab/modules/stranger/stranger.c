@@ -11,18 +11,36 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/smp.h>
-#include <asm/tlbflush.h>
+#include <asm/processor-flags.h>
 
 static int holder = -1;
 
+static unsigned long read_cr4(void)
+{
+	unsigned long cr4;
+
+	asm volatile("movq %%cr4, %0" : "=r"(cr4));
+	return cr4;
+}
+
+/*
+ * Not by cr4_set_bits(), which newer kernels keep for KVM. So Linux's own copy of CR4 lacks the bit:
+ * it stays set until Linux next changes a bit of CR4, which none of the tests makes it do.
+ */
+static void write_cr4(unsigned long cr4)
+{
+	asm volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+}
+
+/* Both run with interrupts off. */
 static void take(void *unused)
 {
-	cr4_set_bits(X86_CR4_VMXE);
+	write_cr4(read_cr4() | X86_CR4_VMXE);
 }
 
 static void give(void *unused)
 {
-	cr4_clear_bits(X86_CR4_VMXE);
+	write_cr4(read_cr4() & ~X86_CR4_VMXE);
 }
 
 static void let_go(void)
@@ -52,10 +70,7 @@ static int get_hold(char *buffer, const struct kernel_param *parameter)
 
 static void read_here(void *value)
 {
-	unsigned long cr4;
-
-	asm volatile("movq %%cr4, %0" : "=r"(cr4));
-	*(unsigned long *)value = cr4 & ~(X86_CR4_TSD | X86_CR4_PCE);
+	*(unsigned long *)value = read_cr4() & ~(X86_CR4_TSD | X86_CR4_PCE);
 }
 
 static int get_cr4(char *buffer, const struct kernel_param *parameter)
