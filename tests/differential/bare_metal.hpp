@@ -24,13 +24,14 @@ void *memset(void *to, int value, std::size_t size);
 
 namespace vtx::testing {
 
-/// The runner writes these four words into the image, behind the eight letters.
+/// The runner writes these five words into the image, behind the eight letters.
 struct Settings {
-    char magic[8];        ///< VTXDIFF1
-    std::uint32_t model;  ///< one bit of Model
-    std::uint32_t seed;   ///< of the random pairs
-    std::uint32_t pairs;  ///< how many, for each known-good VMCS
-    std::uint32_t stride; ///< of what is not essential, take every n-th; 1 is all
+    char magic[8];         ///< VTXDIFF1
+    std::uint32_t version; ///< one bit of Version
+    std::uint32_t model;   ///< one bit of Model
+    std::uint32_t seed;    ///< of the random pairs
+    std::uint32_t pairs;   ///< how many, for each known-good VMCS
+    std::uint32_t stride;  ///< of what is not essential, take every n-th; 1 is all
 };
 inline void out_byte(std::uint16_t port, std::uint8_t value) {
     asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));

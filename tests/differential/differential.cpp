@@ -30,7 +30,7 @@ void *memset(void *to, int value, std::size_t size) {
 }
 
 extern "C" const volatile Settings settings = {
-    {'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 1};
+    {'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 0, 1};
 
 namespace {
 
@@ -47,6 +47,8 @@ Mutation mutations[24000];
 bool essential[24000];
 unsigned mutation_count;
 std::uint64_t random_state;
+
+Emulated emulated() { return {settings.version, settings.model}; }
 
 std::uint32_t random_below(std::uint32_t limit) {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
@@ -331,7 +333,7 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
     examine(wanted, cpu, situation, verdict);
     std::uint64_t used = 0;
     std::uint64_t kept[rule_limit / 64];
-    const Prediction here = with_deviations(context, verdict, settings.model, used, kept);
+    const Prediction here = with_deviations(context, verdict, emulated(), used, kept);
     const unsigned panic = panic_of(context, verdict, here);
     if (panic != panic_count) {
         ++skipped[panic];
@@ -383,7 +385,7 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
                 print_hex(mutation->changes[i].value);
             }
             if (mutation != nullptr && mutation->loads_msr) {
-                print(" msr=");
+                print(mutation->count == 0 ? " | msr=" : " msr=");
                 print_hex(mutation->msr_index);
                 print(':');
                 print_hex(mutation->msr_value);
@@ -477,7 +479,7 @@ void unexpected_exception(unsigned vector, const std::uint64_t *frame) {
 }
 
 void differential() {
-    static_assert(sizeof(Settings) == 24);
+    static_assert(sizeof(Settings) == 28);
     const auto capabilities =
         read_capabilities([](Msr msr) { return std::optional{read_msr(msr)}; });
     cpu = describe_processor(*capabilities, [](std::uint32_t leaf, std::uint32_t subleaf) {
@@ -493,7 +495,7 @@ void differential() {
     situation.memory = {read_memory, nullptr};
     random_state = settings.seed;
     print_processor(cpu);
-    print_tables(settings.model);
+    print_tables(emulated());
     activate_vmcs();
     probe_fields();
     for (std::size_t slot = 0; slot < field_count; ++slot) {

@@ -2,7 +2,7 @@
 /// \file
 /// VMX instructions that must fail, each with the number that the SDM gives to its failure. Errors
 /// 7 and 8 are the business of the cases; what is not here needs SMM's dual monitor, or is
-/// undefined, or is error 1: Bochs 2.7 has 19 for VMCALL in VMX root operation, or a panic.
+/// undefined, or is error 1: Bochs has 19 for VMCALL in VMX root operation, or a panic.
 #pragma once
 
 #include "bare_metal.hpp"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which rule a line of Bochs 2.7's log is about: a few telling words of each line, as patterns."""
+"""Which rule a line of Bochs's log is about: a few telling words of each line, as patterns."""
 from __future__ import annotations
 
 import re
@@ -7,8 +7,9 @@ import re
 _TABLE: list[tuple[str, str]] = [
     # VM-execution controls
     (r"pin-based controls allowed", "C01"),
-    (r"secondary .*controls allowed", "C03"),
+    (r"VMX secondary .*controls allowed", "C03"),
     (r"proc-based controls allowed", "C02"),
+    (r"tertiary controls allowed", "C04"),
     (r"CR3 targets", "C05"),
     (r"I/O bitmap", "C06"),
     (r"MSR bitmap", "C07"),
@@ -20,10 +21,12 @@ _TABLE: list[tuple[str, str]] = [
     (r"without TPR shadow", "C14"),
     (r"together with APIC access", "C15"),
     (r"together with external", "C16"),
+    (r"[Pp]osted [Ii]nterrupt", "C17"),
     (r"VPID == 0", "C18"),
     (r"EPTPTR", "C19 C20 C21 C22 C23"),
     (r"PML", "C24"),
     (r"unrestricted guest without EPT", "C25"),
+    (r"MBE is enabled without EPT", "C26"),
     (r"SPP", "C27"),
     (r"VM Functions", "C28"),
     (r"EPTP-SWITCHING", "C29"),
@@ -32,6 +35,7 @@ _TABLE: list[tuple[str, str]] = [
     (r"TSC multiplier", "C33"),
     # VM-exit and VM-entry controls
     (r"vmexit controls allowed", "X01"),
+    (r"vmexit secondary controls allowed", "X02"),
     (r"save_VMX_preemption", "X03"),
     (r"VMEXIT CTRL: msr store", "X04"),
     (r"VMEXIT CTRL: msr load", "X05"),
@@ -54,6 +58,7 @@ _TABLE: list[tuple[str, str]] = [
     (r"host EFER", "H08"),
     (r"host (IA32_S_CET|SSP|INTERRUPT_SSP)", "H09"),
     (r"host IA32_PKRS", "H10"),
+    (r"host IA32_SPEC_CTRL", "H19"),
     (r"host segreg", "H11"),
     (r"host CS selector", "H12"),
     (r"host TR selector", "H11 H12"),

@@ -76,6 +76,7 @@ public:
     void all(bool guest_only) {
         if (!guest_only) {
             controls();
+            newer_controls();
             control_dependencies();
             addresses();
             host();
@@ -177,6 +178,8 @@ private:
     static constexpr unsigned linear_edge_count = sizeof(linear_edges) / sizeof(linear_edges[0]);
 
     void controls();
+    /// Tertiary and secondary exit controls, and posted interrupts. (Bochs 2.7 has none of them.)
+    void newer_controls();
     /// Rules among controls: every pair of the pin-based ones that touch NMIs, and each secondary
     /// control together with the TPR shadow and external-interrupt exiting.
     void control_dependencies();

@@ -25,6 +25,49 @@ template <class Sink> void Collector<Sink>::controls() {
     each_bit(Field32::cr3_target_count, 32);
 }
 
+template <class Sink> void Collector<Sink>::newer_controls() {
+    const Essential all{*this};
+    const std::uint64_t exit_controls = base_.get(Field32::exit_controls);
+    for (unsigned bit = 0; bit < 64; ++bit) {
+        Mutation tertiary;
+        if (with_primary(PrimaryControl::activate_tertiary_controls, tertiary)) {
+            add(tertiary.set(Field64::tertiary_controls, std::uint64_t{1} << bit));
+        }
+        if (cpu_.vmx.supports(ExitControl::activate_secondary_controls)) {
+            add(Mutation{}
+                    .set(
+                        Field32::exit_controls,
+                        exit_controls | control_bit(ExitControl::activate_secondary_controls))
+                    .set(Field64::secondary_exit_controls, std::uint64_t{1} << bit));
+        }
+    }
+    if (!cpu_.vmx.supports(PinControl::process_posted_interrupts)) {
+        return;
+    }
+    constexpr std::uint32_t acknowledge = control_bit(ExitControl::acknowledge_interrupt_on_exit);
+    const Mutation post = Mutation{}
+                              .set(
+                                  Field32::pin_based_controls,
+                                  base_.get(Field32::pin_based_controls) |
+                                      control_bit(PinControl::process_posted_interrupts) |
+                                      control_bit(PinControl::external_interrupt_exiting))
+                              .set(Field32::exit_controls, exit_controls | acknowledge);
+    Mutation shadow = Mutation{post}.set(
+        Field32::primary_controls,
+        primary(use_secondary | control_bit(PrimaryControl::use_tpr_shadow)));
+    add(shadow); // without virtual-interrupt delivery
+    shadow.set(
+        Field32::secondary_controls,
+        secondary(control_bit(SecondaryControl::virtual_interrupt_delivery)));
+    add(Mutation{shadow}.flip(Field32::exit_controls, acknowledge));
+    edges_of(Field64::posted_interrupt_descriptor, shadow);
+    add(post); // without a TPR shadow
+    add(Mutation{post}.set(Field64::posted_interrupt_descriptor, 1));
+    for (unsigned bit = 0; bit < 16; ++bit) {
+        add(Mutation{shadow}.set(Field16::posted_interrupt_vector, std::uint64_t{1} << bit));
+    }
+}
+
 template <class Sink> void Collector<Sink>::control_dependencies() {
     for (unsigned set = 0; set < 8; ++set) {
         const std::uint32_t pins = ((set & 1) != 0 ? control_bit(PinControl::nmi_exiting) : 0) |

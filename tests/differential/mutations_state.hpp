@@ -10,12 +10,16 @@ namespace vtx::testing::detail {
 
 template <class Sink> void Collector<Sink>::host() {
     // Values that are no fault take effect at the VM exit that follows: those that this test
-    // cannot live with are left out (host CR3 within the width, a canonical host RIP).
+    // cannot live with are left out (host CR3 within the width, a canonical host RIP, and CR4.LASS,
+    // which forbids the half of the address space in which this program lies).
+    const std::uint64_t lass = cpu_.vmx.cr4_fixed1 & (std::uint64_t{1} << 27);
     for (unsigned bit = 0; bit < 64; ++bit) {
         if (bit != 30 && bit != 29) { // CD and NW: not worth their price
             add(Mutation{}.flip(FieldNatural::host_cr0, std::uint64_t{1} << bit));
         }
-        add(Mutation{}.flip(FieldNatural::host_cr4, std::uint64_t{1} << bit));
+        if (std::uint64_t{1} << bit != lass) {
+            add(Mutation{}.flip(FieldNatural::host_cr4, std::uint64_t{1} << bit));
+        }
         if (bit >= cpu_.physical_address_width) {
             add(Mutation{}.flip(FieldNatural::host_cr3, std::uint64_t{1} << bit));
         }
@@ -55,6 +59,19 @@ template <class Sink> void Collector<Sink>::host() {
     load_msr(ExitControl::load_pat, Field64::host_pat);
     load_msr(ExitControl::load_perf_global_ctrl, Field64::host_perf_global_ctrl);
     load_msr(ExitControl::load_pkrs, Field64::host_pkrs);
+    for (unsigned bit = 0; bit < 64; ++bit) {
+        if (cpu_.vmx.supports(SecondaryExitControl::load_spec_ctrl)) {
+            add(Mutation{}
+                    .set(
+                        Field32::exit_controls,
+                        base_.get(Field32::exit_controls) |
+                            control_bit(ExitControl::activate_secondary_controls))
+                    .set(
+                        Field64::secondary_exit_controls,
+                        control_bit(SecondaryExitControl::load_spec_ctrl))
+                    .set(Field64::host_spec_ctrl, std::uint64_t{1} << bit));
+        }
+    }
     if (cpu_.vmx.supports(ExitControl::load_cet_state)) {
         {
             const Essential all{*this};

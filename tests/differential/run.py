@@ -30,11 +30,16 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(0, str(HERE))
 
-from lab import bochs, proc  # noqa: E402
+from lab import platforms, proc  # noqa: E402
 from messages import NOISE, matching_rules  # noqa: E402
 
-#: The models, by the bit that deviations.hpp has for each.
+BOCHS = platforms.debian().bochs
+#: The lists of deviations, by the bit that deviations.hpp has for each.
+VERSIONS = {"2.7": 1, "3.0": 2}
+#: The models, likewise.
 MODELS = {"penryn": 1, "sandy": 2, "haswell": 4, "skylake": 8, "tigerlake": 16}
+if BOCHS.deviations != "2.7":
+    MODELS["arrowlake"] = 32
 #: The random pairs come from this seed, so that every run has the same cases.
 SEED = 20160600
 #: Of the mutations that are not essential, each model takes one in so many.
@@ -90,10 +95,11 @@ def build(image: Path) -> None:
 def make_iso(folder: Path, image: bytes, model: str, seed: int, pairs: int, stride: int) -> None:
     """A CD whose boot image is this program, with the settings written into it."""
     at = image.index(b"VTXDIFF1") + 8
-    numbers = b"".join(n.to_bytes(4, "little") for n in (MODELS[model], seed, pairs, stride))
+    settings = (VERSIONS[BOCHS.deviations], MODELS[model], seed, pairs, stride)
+    numbers = b"".join(n.to_bytes(4, "little") for n in settings)
     tree = folder / "cd"
     tree.mkdir(exist_ok=True)
-    (tree / "image.bin").write_bytes(image[:at] + numbers + image[at + 16:])
+    (tree / "image.bin").write_bytes(image[:at] + numbers + image[at + len(numbers):])
     subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", folder / "image.iso",
                     "-b", "image.bin", "-no-emul-boot", "-boot-load-size", "4",
                     "-boot-info-table", tree],
@@ -131,7 +137,7 @@ class Report:
 
 def boot(folder: Path, model: str, limit: float) -> float:
     """Runs Bochs in the folder until it ends. Returns the seconds."""
-    (folder / "bochsrc").write_text(BOCHSRC.format(model=bochs.CPU_ALIASES[model]),
+    (folder / "bochsrc").write_text(BOCHSRC.format(model=platforms.cpu_models()[model]),
                                     encoding="utf-8")
     (folder / "debugger").write_text("c\n", encoding="ascii")
     for name in ("out.txt", "bochs.log"):
@@ -302,7 +308,10 @@ def summary(reports: list[Report], seconds: float) -> dict:
     broken = set().union(*(report.broken for report in reports)) if reports else set()
     found = set().union(*(report.found for report in reports)) if reports else set()
     table = reports[0].table if reports else []
+    listed = {number for report in reports for number, row in enumerate(report.table)
+              if row[2] == "1"}
     return {
+        "bochs": BOCHS.version,
         "rules": len(rules),
         "rules_exercised_both_ways": len(proved & kept),
         "rules_exercised_one_way": sorted(proved - kept),
@@ -332,7 +341,7 @@ def summary(reports: list[Report], seconds: float) -> dict:
             "kind": row[0], "rule": row[1], "what": row[3],
             "cases": {report.model: report.deviations[number] for report in reports
                       if len(report.table) > number and report.table[number][2] == "1"},
-        } for number, row in enumerate(table)],
+        } for number, row in enumerate(table) if number in listed],
         "problems": [f"{report.model}: {problem}" for report in reports
                      for problem in report.problems][:200],
     }
@@ -355,10 +364,10 @@ def human_table(facts: dict) -> str:
                        ("Only unit-tested", "rules_only_unit_tested")):
         rows += textwrap.wrap(f"{title} ({len(facts[key])}): {', '.join(facts[key]) or 'none'}",
                               96, subsequent_indent="  ")
-    rows += ["", "Cases in which Bochs 2.7 would end with a panic, foretold by the doctor and "
-             "skipped:"]
+    rows += ["", f"Cases in which Bochs {facts['bochs']} would end with a panic, foretold by the "
+             "doctor and skipped:"]
     rows += [f"  {one['rule']:<5}{one['cases']:>5}  {one['what']}" for one in facts["panics"]]
-    rows += ["", "Deviations of Bochs 2.7, and in how many cases each was needed:"]
+    rows += ["", f"Deviations of Bochs {facts['bochs']}, and in how many cases each was needed:"]
     for one in facts["deviations"]:
         counts = ", ".join(f"{model} {count}" for model, count in one["cases"].items())
         rows.append(f"  {one['rule']:<5}{one['kind']:<10}{one['what']}\n{'':>17}{counts}")
@@ -415,7 +424,7 @@ def main() -> int:
     (options.results / "doctor.txt").write_text(table, encoding="utf-8")
     for report in reports:
         (options.results / f"doctor-{report.model}.cpu").write_text(
-            f"# The CPU model {bochs.CPU_ALIASES[report.model]} of Bochs 2.7\n" +
+            f"# The CPU model {platforms.cpu_models()[report.model]} of Bochs {BOCHS.version}\n" +
             "\n".join(report.processor) + "\n", encoding="utf-8")
     write_junit(options.results / "junit/differential.xml", facts)
     print(table)

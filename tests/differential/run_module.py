@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from lab import bochs, build, kernels  # noqa: E402
 from lab.common import BUILD, locked  # noqa: E402
-from run import MODELS  # noqa: E402
+from run import BOCHS, MODELS, VERSIONS  # noqa: E402
 
 #: What the module needs beside itself, relative to the tree.
 FOLDERS = ("common", "step04-launch", "tests/differential")
@@ -29,7 +29,8 @@ COUNTS = re.compile(r"(\d+) VMCSs: (\d+) agree, (\d+) deviate as listed, (\d+) u
 
 SCRIPT = """\
 stty -F /dev/ttyS1 115200 raw -echo
-/lab/bin/insmod /lab/modules/vtx_differential.ko model={bit} stride={stride}
+/lab/bin/insmod /lab/modules/vtx_differential.ko version={version} model={model} \
+    stride={stride}
 status=$?
 dmesg | grep vtx_differential: >/dev/ttyS1
 echo "STATUS $status" >/dev/ttyS1
@@ -38,7 +39,8 @@ echo "STATUS $status" >/dev/ttyS1
 
 def compile_module(kernel: str) -> Path:
     """Builds the module in a mirror under build/, so that the sources stay clean."""
-    place = BUILD / "kbuild" / "differential" / kernel
+    # Named by the release: a Debian 12 and a Debian 13 may share build/, and both have "stable".
+    place = BUILD / "kbuild" / "differential" / kernels.release(kernel)
     with locked(BUILD / "kbuild" / f"differential-{kernel}.lock"):
         for folder in FOLDERS:
             for name in build.sources(ROOT / folder):
@@ -62,7 +64,9 @@ def run(kernel: str, cpu: str, stride: int) -> tuple[dict, str, str]:
     boot = bochs.Boot(bochs.boot_folder(f"differential-{kernel}"),
                       bochs.Machine(kernel=kernel, cpu=cpu), {
                           "lab/modules/vtx_differential.ko": module,
-                          "lab/scenario": SCRIPT.format(bit=MODELS[cpu], stride=stride)})
+                          "lab/scenario": SCRIPT.format(
+                              version=VERSIONS[BOCHS.deviations], model=MODELS[cpu],
+                              stride=stride)})
     lines: list[str] = []
     outcome = boot.run(600, on_result=lines.append)
     text = "\n".join(lines)
@@ -75,7 +79,8 @@ def run(kernel: str, cpu: str, stride: int) -> tuple[dict, str, str]:
     elif int(found[6]) != 0 or int(found[1]) < LEAST_CASES:
         problem = found[0]
     names = ("cases", "agree", "deviate", "undecided", "skipped", "unexplained")
-    return {"kernel": kernel, "cpu": cpu, "seconds": round(outcome.seconds, 1),
+    return {"role": kernel, "kernel": kernels.number(kernel), "bochs": BOCHS.version, "cpu": cpu,
+            "seconds": round(outcome.seconds, 1),
             **(dict(zip(names, map(int, found.groups()))) if found else {})}, problem, text
 
 
@@ -89,7 +94,7 @@ def main() -> int:
     options = parser.parse_args()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda kernel: run(kernel, options.cpu, options.stride),
-                             options.kernels.split(",")))
+                             map(kernels.check_name, options.kernels.split(","))))
     (options.results / "junit").mkdir(parents=True, exist_ok=True)
     (options.results / "doctor-module.json").write_text(
         json.dumps([facts for facts, _, _ in runs], indent=1) + "\n", encoding="utf-8")
@@ -98,10 +103,10 @@ def main() -> int:
         print(text)
         message = quoteattr((problem + "\n" + text)[-3000:])
         failure = f"<failure message={message}/>" if problem else ""
-        cases.append(f'<testcase classname="differential" name="module-{facts["kernel"]}" '
+        cases.append(f'<testcase classname="differential" name="module-{facts["role"]}" '
                      f'time="{facts["seconds"]}">{failure}</testcase>')
         if problem:
-            print(f"{facts['kernel']}: {problem}", file=sys.stderr)
+            print(f"{facts['role']}: {problem}", file=sys.stderr)
     wrong = sum(1 for _, problem, _ in runs if problem)
     (options.results / "junit/differential-module.xml").write_text(
         f'<testsuite name="differential-module" tests="{len(runs)}" failures="{wrong}">'

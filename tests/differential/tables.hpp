@@ -44,8 +44,8 @@ inline void print_processor(const ProcessorDescription &cpu) {
     print('\n');
 }
 
-/// Every rule, and every known deviation.
-inline void print_tables(unsigned model) {
+/// Every rule, and every known deviation, with 1 for those that are listed for this processor.
+inline void print_tables(Emulated emulated) {
     for (const entry_checks::Rule &rule : entry_checks::all_rules) {
         print("R ");
         print(rule.id);
@@ -65,10 +65,10 @@ inline void print_tables(unsigned model) {
         print('\n');
     };
     for (const Omission &one : omissions) {
-        deviation("omits", one.rule, (one.models & model) != 0, one.what);
+        deviation("omits", one.rule, is_listed(one, emulated), one.what);
     }
     for (const Addition &one : additions) {
-        deviation("adds", one.rule, (one.models & model) != 0, one.what);
+        deviation("adds", one.rule, is_listed(one, emulated), one.what);
     }
     deviation(
         "qualifies", "I05", true,

@@ -141,7 +141,7 @@ def test_a_dump_without_a_line_that_kvm_always_prints_is_not_sound(part: str, la
 
 @pytest.mark.parametrize("controls", [
     None, "PinBased=000000ff CPUBased=b5a06dfa SecondaryExec=001237fa\n"
-          "EntryControls=0000d3ff ExitControls=002befff\n"], ids=["6.1", "5.15"])
+          "EntryControls=0000d3ff ExitControls=002befff\n"], ids=["since 6.1", "5.15"])
 def test_other_lines_may_be_absent(controls: str | None) -> None:
     """What KVM prints on some machines only is not missed, nor is how Linux 5.15 splits lines."""
     lines = (SAMPLES / "kvm-6.1-sound.log").read_text(encoding="utf-8").splitlines(True)

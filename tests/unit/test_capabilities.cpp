@@ -67,7 +67,7 @@ FakeProcessor oldest() {
     }};
 }
 
-/// Bochs's core2_penryn_t9600: secondary controls 41H, no EPT, no VPID, no VM functions, no
+/// Bochs's penryn: secondary controls 0x41, no EPT, no VPID, no VM functions, no
 /// preemption timer, no PAT and EFER controls.
 FakeProcessor penryn() {
     return FakeProcessor{{
@@ -90,7 +90,7 @@ FakeProcessor penryn() {
     }};
 }
 
-/// Bochs's corei7_skylake_x: secondary controls 2177FFFH, so EPT, VPID and VM functions; writes to
+/// Bochs's skylake: secondary controls 0x2177fff, so EPT, VPID and VM functions; writes to
 /// read-only fields and injection with length 0.
 FakeProcessor skylake() {
     FakeProcessor cpu = penryn();

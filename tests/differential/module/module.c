@@ -5,7 +5,11 @@
 
 #include "kernel.h"
 
-int differential_run(unsigned int model, unsigned int stride);
+int differential_run(unsigned int version, unsigned int model, unsigned int stride);
+
+static unsigned int version;
+module_param(version, uint, 0400);
+MODULE_PARM_DESC(version, "of Bochs, as a bit of deviations.hpp");
 
 static unsigned int model;
 module_param(model, uint, 0400);
@@ -17,7 +21,7 @@ MODULE_PARM_DESC(stride, "of the mutations that are not essential, take every n-
 
 static int __init module_start(void)
 {
-	return differential_run(model, stride ? stride : 1);
+	return differential_run(version, model, stride ? stride : 1);
 }
 
 static void __exit module_stop(void)

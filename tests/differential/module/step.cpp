@@ -15,7 +15,7 @@ using namespace vtx;
 using namespace vtx::testing;
 using namespace vtx::entry_checks;
 
-extern "C" int differential_run(unsigned int model, unsigned int stride);
+extern "C" int differential_run(unsigned int version, unsigned int model, unsigned int stride);
 
 namespace {
 
@@ -46,7 +46,7 @@ struct Test {
     GuestRegisters registers;
     PendingCase cases[batch];
     unsigned pending = 0;
-    unsigned model = 0;
+    Emulated emulated{};
     unsigned run = 0, agreed = 0, deviated = 0, undecided = 0, skipped = 0, unexplained = 0;
     int error = 0;
 };
@@ -202,7 +202,7 @@ void add(Test &test, const Mutation &mutation) {
     const DeviationContext context{test.wanted, test.cpu};
     std::uint64_t used = 0;
     std::uint64_t kept[rule_limit / 64];
-    const Prediction here = with_deviations(context, test.verdict, test.model, used, kept);
+    const Prediction here = with_deviations(context, test.verdict, test.emulated, used, kept);
     if (panic_of(context, test.verdict, here) != panic_count || here.enters) {
         test.skipped++;
         return;
@@ -306,11 +306,11 @@ int run(Test &test, unsigned stride) {
 
 } // namespace
 
-int differential_run(unsigned int model, unsigned int stride) {
+int differential_run(unsigned int version, unsigned int model, unsigned int stride) {
     Box<Test> test;
     if (!test.allocate()) {
         return -VTX_ENOMEM;
     }
-    test->model = model;
+    test->emulated = {version, model};
     return run(*test, stride);
 }
