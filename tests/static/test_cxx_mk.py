@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import platforms
 from lab.common import ROOT
 
 #: What `g++ -E -x c++ -v /dev/null` lists, a distribution each: libstdc++'s folders, then others.
@@ -76,7 +77,7 @@ def test_what_the_compiler_refuses_is_left_out(scratch: Path) -> None:
     """Options for C alone, whichever they are."""
     only_c = {"-std=gnu11", "-Wno-pointer-sign", "-Wstrict-prototypes", "-Werror=implicit-int",
               "-Werror=incompatible-pointer-types"}
-    refused = ask(scratch, "cxx-refused", "CC=gcc-12",
+    refused = ask(scratch, "cxx-refused", f"CC={platforms.debian().compiler}",
                   f"_c_flags=-O2 -Wundef {' '.join(only_c)} -Werror=date-time -fno-common")
     assert only_c <= set(refused)
     assert not {"-O2", "-Wundef", "-Werror=date-time", "-fno-common"} & set(refused)

@@ -127,19 +127,20 @@ def test_a_command_runs_in_a_tree_and_leaves_no_mount(scratch: Path) -> None:
     """The tree is this system's /usr in an empty folder. Skipped where nobody may mount."""
     if why := debian_tree.obstacle():
         pytest.skip(why)
-    for name in ("proc", "sys", "dev", "usr", "mine"):
+    for name in ("proc", "sys", "dev", "usr", "mine", "theirs"):
         (scratch / name).mkdir()
     for name in ("bin", "lib", "lib64", "sbin"):
         (scratch / name).symlink_to(f"usr/{name}")
     command = debian_tree.command_in(
-        scratch, ["sh", "-c", "mount; touch /usr/x /sys/x /proc/x; touch /own/y; unshare --mount"
+        scratch, ["sh", "-c", "mount; touch /fixed/x; touch /own/y; unshare --mount"
                   " --propagation private true && echo nested; exit 7"],
-        binds=(("ro", Path("/usr"), "usr"), ("rw", scratch / "mine", "own")))
+        binds=(("ro", Path("/usr"), "usr"), ("ro", scratch / "theirs", "fixed"),
+               ("rw", scratch / "mine", "own")))
     result = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             check=False)
     assert result.returncode == 7, result.stdout
     assert " on /proc type proc (ro" in result.stdout and "nested" in result.stdout
-    assert "cannot touch '/usr/x'" in result.stdout and not Path("/usr/x").exists()
+    assert "cannot touch '/fixed/x'" in result.stdout and not list((scratch / "theirs").iterdir())
     assert (scratch / "mine" / "y").exists()
     assert str(scratch) not in Path("/proc/self/mounts").read_text(encoding="utf-8")
 

@@ -149,7 +149,7 @@ def test_editorconfig_is_kept() -> None:
 
 
 def test_clang_format_is_kept() -> None:
-    """By the clang-format of one Debian: later ones indent `requires` and break macros otherwise."""
+    """By one Debian's clang-format: later ones indent `requires` and break macros otherwise."""
     if platforms.debian() != (first := platforms.known()[0]):
         pytest.skip(f"the sources are formatted by the clang-format of {first}")
     files = [str(path) for path in SOURCE_FILES if path.suffix in (".cpp", ".hpp")]

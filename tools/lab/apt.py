@@ -48,11 +48,13 @@ def cache() -> Path:
 
 
 def mirrors() -> dict[str, str]:
-    """The address from which this machine's apt takes each suite."""
-    result = subprocess.run(["apt-get", "indextargets", "--format", "$(URI)"], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    rows = re.findall(r"^(\S+?)/*/dists/(\S+?)/main/binary-amd64/Packages$", result.stdout,
-                      re.MULTILINE)
+    """The address from which this machine's apt takes each suite.
+
+    Not by `apt-get indextargets`, which is silent while apt has no lists, as in a new container.
+    """
+    result = subprocess.run(["apt-get", "--print-uris", "update"], text=True, check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    rows = re.findall(r"^'(\S+?)/*/dists/(\S+?)/InRelease'", result.stdout, re.MULTILINE)
     return {suite: address for address, suite in reversed(rows)}
 
 
