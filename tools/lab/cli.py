@@ -130,7 +130,7 @@ def _add_step_commands(commands: _Commands) -> None:
     one = commands.add("build", "build the steps' modules in build/kbuild/", """\
   ./lab build                        all steps for Debian's kernel
   ./lab build 03 04 --kernel stable-generic
-  ./lab build --kernel all           for each kernel that the lab has
+  ./lab build --kernel all           for each kernel that the lab boots
 """, _build)
     _take_steps(one)
     _take_kernel(one, kernels.ALL)
@@ -251,7 +251,7 @@ def _machine(args: Arguments) -> machine.Machine:
 
 
 def _build(args: Arguments) -> int:
-    chosen = kernels.ALL if args.kernel == "all" else (kernels.check_name(args.kernel),)
+    chosen = kernels.BOOTABLE if args.kernel == "all" else (kernels.check_name(args.kernel),)
     for kernel in chosen:
         for item in build.build(kernel, choose_steps(args.steps), args.yes):
             notes = f", {item.warnings} warnings" if item.warnings else ""
