@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from lab import platforms
 from lab.common import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -32,6 +33,8 @@ def test_names_differ() -> None:
 
 
 def test_named_tests_exist() -> None:
+    if platforms.debian() != (first := platforms.known()[0]):
+        pytest.skip(f"the table names tests by the kernels of {first}")
     names = sorted({name for row in ROWS for name in row.tests})
     result = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", *names],
                             cwd=ROOT / "tests" / "lab", stdout=subprocess.PIPE, text=True,
