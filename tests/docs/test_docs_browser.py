@@ -49,9 +49,10 @@ def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> 
 
 @pytest.mark.parametrize("name", SAMPLES + MORE)
 def test_quiet_and_offline(html: Path, page: Page, name: str) -> None:
-    """No error in the console, and no request but to files."""
+    """The theme's script has run, no error in the console, and no request but to files."""
     page.open(html / name)
     page.run("new Promise(done => setTimeout(done, 300))")
+    assert not page.run("document.documentElement.classList.contains('no-js')")
     assert not page.complaints(), page.complaints()
     outside = [url for url in page.requests() if not url.startswith(("file:", "data:", "about:"))]
     assert not outside, outside
@@ -69,10 +70,10 @@ def test_narrow_screen(html: Path, browser: Browser, name: str) -> None:
 def test_skip_link_is_the_first_stop(html: Path, page: Page) -> None:
     page.open(html / "steps" / "02-vmxon.html")
     page.press("Tab", 9)
-    assert page.run("document.activeElement.className") == "skip-link"
+    assert "skip-to-content" in page.run("document.activeElement.className")
     page.press("Enter", 13)
-    page.wait_until("location.hash === '#text'")
-    assert page.run("document.querySelector('#text') !== null")
+    page.wait_until("location.hash === '#furo-main-content'")
+    assert page.run("document.querySelector('article#furo-main-content') !== null")
 
 
 def test_listings_can_be_reached_by_keyboard(html: Path, page: Page) -> None:

@@ -213,7 +213,7 @@ def test_copy_builds_where_it_lies(scratch: Path) -> None:
     """The last step, which has every kind of file."""
     step = STEPS[-1]
     steps.copy(step, scratch / "mine")
-    result = make(scratch / "mine", kernels.headers(kernels.DEFAULT))
+    result = make(scratch / "mine", kernels.headers(kernels.DEFAULT), "-j2")
     assert result.returncode == 0, result.stdout
     assert (scratch / "mine" / f"{module_name(step)}.ko").exists()
 

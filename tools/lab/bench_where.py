@@ -28,17 +28,16 @@ BOCHSRC = ("magic_break: enabled=1", "debugger_log: trace.log")
 SCENARIO = """\
 stty -F /dev/ttyS1 115200 raw -echo
 exec >/dev/ttyS1 2>&1
-symbols() { sed -n "/ [tTwW] .*\\[$1\\]/{/entry_checks/d;s/^/@@ symbol /p;}" /proc/kallsyms; }
 /lab/bin/insmod /lab/bench/step05_exits.ko
 cat /lab/bench/traced.bin >/sys/kernel/debug/step05_exits/guest
-symbols step05_exits
+grep '\\[step05_exits\\]' /proc/kallsyms | sed '/entry_checks/d; s/^/@@ symbol /'
 rmmod step05_exits
 for module in irqbypass kvm kvm-intel; do
   [ -e /lab/kernel/$module.ko ] && insmod /lab/kernel/$module.ko
 done
 /lab/bench/kvm-client /lab/bench/traced.bin
-symbols kvm; symbols kvm_intel
-awk 'NR == FNR { name[$1] = 1; next } ($3 in name) && !$4 { print "@@ symbol", $0 }' \\
+awk 'NR == FNR { name[$1] = 1; next }
+     $4 ~ /^.kvm/ || ($3 in name) && !$4 { print "@@ symbol", $0 }' \\
     /lab/bench/imported /proc/kallsyms
 """
 
@@ -100,9 +99,12 @@ def follow(machine: bochs.Machine, yes: bool) -> dict[str, str]:
         raise LabError(f"Bochs's debugger stopped {len(passes)} times, not {len(WHO)}."
                        f" Log: {shown(folder / 'trace.log')}")
     module = build.tree(machine.kernel) / step.name / "step05_exits.ko"
-    symbols = _symbols(lines)
-    sums, listing = step_listing(passes[0], symbols, module)
-    return {"step05": sums, "step05-listing": listing, "kvm": kvm_listing(passes[1], symbols)}
+    # KVM's modules may lie where the step's module lay before.
+    step_symbols, kvm_symbols = ([symbol for symbol in _symbols(lines)
+                                  if (symbol.module == "step05_exits") == whose]
+                                 for whose in (True, False))
+    sums, listing = step_listing(passes[0], step_symbols, module)
+    return {"step05": sums, "step05-listing": listing, "kvm": kvm_listing(passes[1], kvm_symbols)}
 
 
 def _imported(content: dict[str, bytes | str | Path]) -> str:

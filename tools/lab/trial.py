@@ -57,7 +57,7 @@ def compile_work(exercise: Exercise, folder: Path, module: Path) -> Made:
             return Made(False, 0, _compilers_words(lines, place, folder))
         module.parent.mkdir(parents=True, exist_ok=True)
         build.strip(built, module)
-    return Made(True, sum("warning:" in line.lower() for line in lines), [])
+    return Made(True, sum(map(build.is_warning, lines)), [])
 
 
 def _compilers_words(lines: list[str], place: Path, folder: Path) -> list[str]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Repairs of the theme as Debian 12 ships it: its style sheet, after it was copied.
+"""Repairs of the theme as Debian ships it, after its files were copied, for pages on a disk.
 
-It asks for a file below /javascript/, where Debian's web servers have it and a disk does not; it
-lost the rule by which the dark theme follows the system's. And what one page does not have.
+The style sheet lost the rule by which the dark theme follows the system's. In Debian 12 it asks for
+a file below /javascript/, where Debian's web servers have it and a disk does not. In Debian 13 the
+script is a module, which a browser does not load from a disk, and what it imports is none.
+And what one page does not have.
 """
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from sphinx.application import Sphinx
 STYLE = Path("_static") / "styles" / "furo.css"
 IMPORT = "@import url(/javascript/normalize.css/normalize.css);"
 NORMALIZE = Path("/usr/share/javascript/normalize.css/normalize.css")
+SCRIPT = Path("_static") / "scripts" / "furo.js"
+SCRIPT_IMPORT = 'import * as Gumshoe from "./gumshoe-patched.js";'
 DARK = re.compile(r'body\[data-theme="dark"\] \{(.*?)\}', re.DOTALL)
+FOLLOWS = re.compile(r'prefers-color-scheme: dark\) \{\s*body:not\(\[data-theme="?light"?\]\)')
 
 FOLLOW_SYSTEM = """
 @media not print {{
@@ -33,7 +38,7 @@ def repaired(style: str) -> str:
     normalize = NORMALIZE.read_text(encoding="utf-8") if NORMALIZE.is_file() else ""
     style = style.replace(IMPORT, normalize)
     dark = DARK.search(style)
-    if dark and "prefers-color-scheme" not in style:
+    if dark and not FOLLOWS.search(style):
         style += FOLLOW_SYSTEM.format(colours=dark.group(1))
     return style
 
@@ -43,6 +48,20 @@ def repair(app: Sphinx, exception: Exception | None) -> None:
     file = Path(app.outdir) / STYLE
     if exception is None and file.is_file():
         file.write_text(repaired(file.read_text(encoding="utf-8")), encoding="utf-8")
+    file = Path(app.outdir) / SCRIPT
+    if exception is None and file.is_file():
+        script = file.read_text(encoding="utf-8")
+        if SCRIPT_IMPORT in script:
+            imported = file.with_name("gumshoe-patched.js").read_text(encoding="utf-8")
+            file.write_text(imported + script.replace(SCRIPT_IMPORT, ""), encoding="utf-8")
+
+
+def load_no_modules(app: Sphinx, page: str, template: str, context: dict[str, Any],
+                    _: object) -> None:
+    """The theme's script is none, once repair() has joined it with what it imports."""
+    for script in context.get("script_files", []):
+        if script.filename and script.filename.endswith(SCRIPT.name):
+            script.attributes.pop("type", None)
 
 
 def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
@@ -68,5 +87,6 @@ def leave_out_search(app: Sphinx, page: str, template: str, context: dict[str, A
 def setup(app: Sphinx) -> None:
     """Registers all of them."""
     app.connect("html-page-context", leave_out_search)
+    app.connect("html-page-context", load_no_modules)
     app.connect("build-finished", repair)
     app.connect("build-finished", remove_stale_pages)

@@ -220,16 +220,28 @@ static size_t make_any_guest(unsigned char *to)
 	}
 }
 
+/* MOVS or STOS after any prefixes. */
+static bool is_string_move(const unsigned char *at)
+{
+	while (*at && (strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", *at) ||
+		       (*at & 0xf0) == 0x40))
+		at++;
+	return *at == 0xa4 || *at == 0xa5 || *at == 0xaa;
+}
+
 /* Makes the next guest; returns its size. */
 static size_t make_guest(unsigned char *to)
 {
 	size_t size = make_any_guest(to);
 
-	/* 62h begins an EVEX prefix, and in 32-bit code Bochs 2.7 ends itself on some of those
-	 * ("failed assertion ! i->getEvexb()"). */
-	for (size_t i = 0; i < size; i++)
+	/* What ends the emulator itself by a failed assertion: in Bochs 2.7 some EVEX prefixes (0x62)
+	 * in 32-bit code, in 3.0 REP MOVS and REP STOSB with a 32-bit address (0x67) in 64-bit code. */
+	for (size_t i = 0; i < size; i++) {
 		if (to[i] == 0x62)
 			to[i] = 0x63;
+		if (to[i] == 0x67 && is_string_move(to + i + 1))
+			to[i] = 0x66;
+	}
 	return size;
 }
 
