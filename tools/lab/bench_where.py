@@ -30,7 +30,7 @@ stty -F /dev/ttyS1 115200 raw -echo
 exec >/dev/ttyS1 2>&1
 /lab/bin/insmod /lab/bench/step05_exits.ko
 cat /lab/bench/traced.bin >/sys/kernel/debug/step05_exits/guest
-grep '\\[step05_exits\\]' /proc/kallsyms | sed '/entry_checks/d; s/^/@@ symbol /'
+grep -F '[step05_exits]' /proc/kallsyms | sed '/entry_checks/d; s/^/@@ symbol /'
 rmmod step05_exits
 for module in irqbypass kvm kvm-intel; do
   [ -e /lab/kernel/$module.ko ] && insmod /lab/kernel/$module.ko
@@ -90,7 +90,7 @@ def follow(machine: bochs.Machine, yes: bool) -> dict[str, str]:
     boot.flags = debugger_flags()
     (folder / "debugger").write_text(DEBUGGER, encoding="ascii")
     lines: list[str] = []
-    with ui.busy(f"Following one VMCALL on {machine} in the Bochs emulator (about a minute)"):
+    with ui.busy(f"Following one VMCALL on {machine} in the Bochs emulator (some minutes)"):
         outcome = boot.run(LIMIT, on_result=lines.append)
     if not outcome.good:
         raise LabError(boot.explain(outcome))
