@@ -54,7 +54,7 @@ def obstacle() -> str:
     if os.geteuid() != 0:
         return "debootstrap and chroot need root's rights"
     if not shutil.which("debootstrap"):
-        return "debootstrap is not installed"
+        return "debootstrap is not installed (sudo apt-get install debootstrap)"
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         for name in ("proc", "sys", "dev"):
