@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import guest_runs
+import host_builds
 from guest import Case, in_guest
 from test_guest_contract import GUESTS
 
-import host_builds
+from lab import platforms
 
 #: Guests that touch what a VM exit does not give back: CR2, KERNEL_GS_BASE, descriptor tables, TR,
 #: LDTR, segments, debug registers, FPU instructions, and one that lives through several scopes.
@@ -21,6 +22,8 @@ PROGRAMS = {
 }
 ROUNDS = 25  # each program once in each state, and each state begins with the next one
 CHECKS = 30  # lines "ok" of the witness: a check that did not happen is a failure, too
+BREAKPOINT_CHECKS = 5  # of these
+HANGS = platforms.debian().bochs.breakpoints_hang  # in machines with more than one CPU
 
 
 def witness() -> str:
@@ -32,7 +35,8 @@ def witness() -> str:
         cat /sys/kernel/debug/snapshot/cpu0 > /run/loaded
         load {guest_runs.MODULE} || fail 'insmod'
         dmesg -n 5
-        lab-tool witness {ROUNDS} {' '.join(paths)}
+        [ $(nproc) = 1 ] || several={'-without-breakpoints' if HANGS else ''}
+        lab-tool witness$several {ROUNDS} {' '.join(paths)}
         status=$?
         witness32 2; echo "32-bit program: $?"
         witness32 2 /sys/kernel/debug/{guest_runs.MODULE}/guest
@@ -67,7 +71,8 @@ def test_host_is_unharmed(case: Case) -> None:
     # without any module (the stack segment is a 16-bit one after SYSRET).
     assert "32-bit program: 0" in lines and "32-bit program that runs guests: 0" in lines, case
     assert "same after unload" in lines, f"{case.output[-1500:]} {case}"
-    assert sum(line.startswith("ok ") for line in lines) == CHECKS, case.output
+    missed = BREAKPOINT_CHECKS if HANGS and case.guest.cpus > 1 else 0
+    assert sum(line.startswith("ok ") for line in lines) == CHECKS - missed, case.output
     assert not case.trouble, f"{case.trouble[:3]} {case}"
     for register in "CR0 CR3 CR4 CR8 DR7 GDTR.limit IDTR.limit LDTR TR IA32_LSTAR".split():
         assert any(line.startswith(register + " ") for line in lines), register

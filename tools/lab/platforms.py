@@ -44,6 +44,7 @@ class Bochs:
     version: str
     deviations: str
     unusable: tuple[str, ...]
+    breakpoints_hang: bool = False
 
 
 @dataclass(frozen=True)

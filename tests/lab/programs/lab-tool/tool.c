@@ -230,6 +230,7 @@ int main(int argc, char **argv)
 		{ "file", command_file },
 		{ "random", command_random },
 		{ "witness", command_witness },
+		{ "witness-without-breakpoints", command_witness },
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)

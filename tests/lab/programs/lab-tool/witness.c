@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * lab-tool witness COUNT FILE...
+ * lab-tool witness-without-breakpoints COUNT FILE...
  *
  * Looks for anything of the host that guests spoil, while the given guests run COUNT times in each
  * of several states that a program can be in: with values in all vector registers, with a GS base,
@@ -40,6 +41,7 @@
 static struct program guests[MAX_GUESTS];
 static int guest_count, guest, rounds;
 static bool has_avx;
+static bool with_breakpoints;
 
 /* Shared with the children. */
 static volatile struct shared {
@@ -450,22 +452,25 @@ static void check_companion(pid_t child, const char *name, uint64_t count)
 
 static void with_companions(void)
 {
-	pid_t vector, port, stop;
+	pid_t vector, port, stop = 0;
 
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	vector = companion(0, vector_companion);
 	port = companion(1, port_companion);
-	stop = companion(2, breakpoint_companion);
+	if (with_breakpoints)
+		stop = companion(2, breakpoint_companion);
 	plain_state(false);
 	vector_state(false);
 	gs_base_state(false);
 	port_state(false);
-	breakpoint_state(false);
+	if (with_breakpoints)
+		breakpoint_state(false);
 	shared->stop = 1;
 	check_companion(vector, "a program with vector registers and a GS base", shared->counts[0]);
 	check_companion(port, "a program with ioperm", shared->counts[1]);
-	check_companion(stop, "a program with breakpoints", shared->counts[2]);
+	if (with_breakpoints)
+		check_companion(stop, "a program with breakpoints", shared->counts[2]);
 }
 
 int command_witness(int argc, char **argv)
@@ -473,7 +478,8 @@ int command_witness(int argc, char **argv)
 	unsigned int eax, ebx, ecx = 0, edx;
 
 	if (argc < 3)
-		die("witness COUNT FILE...");
+		die("%s COUNT FILE...", argv[0]);
+	with_breakpoints = !strcmp(argv[0], "witness");
 	rounds = atoi(argv[1]);
 	for (int i = 2; i < argc && guest_count < MAX_GUESTS; i++)
 		guests[guest_count++] = load_program(argv[i]);
@@ -491,7 +497,8 @@ int command_witness(int argc, char **argv)
 	gdt_segment_state();
 	ldt_segment_state();
 	port_state(true);
-	breakpoint_state(true);
+	if (with_breakpoints)
+		breakpoint_state(true);
 	int_80_state();
 	with_companions();
 	set_parameter("limit_ms", "2000");
