@@ -34,8 +34,8 @@ measure() {
   count "$1 slab" SUnreclaim /proc/meminfo
   count "$1 percpu" Percpu /proc/meminfo
   echo "$1 vmalloc $(grep -c 'vtx_\\|step0' /proc/vmallocinfo)"
-  # Without the kernel's workers, which come and go by themselves.
-  echo "$1 threads $(cat /proc/[0-9]*/comm 2>/dev/null | grep -vc ^kworker)"
+  # Our own only: those of the kernel come and go by themselves.
+  echo "$1 threads $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c ^vtx-guest)"
 }
 quiet() { dmesg -n 1; }
 loud() { dmesg -n 8; kernel_log | grep -E 'WARNING|BUG:|Oops|Call Trace' | sed 's/^/@trouble /'; }

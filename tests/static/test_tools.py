@@ -112,6 +112,8 @@ def test_panic_and_trouble_are_noticed(scratch: Path, trouble: str, panic: str) 
     seen = followed(scratch, f"[    1.0] {trouble}\n", f"{panic}\n")
     assert len(seen.trouble) == 2 and seen.panic_at
     assert seen.verdict() is None, "the lines that follow a panic are still to come"
+    ended = seen.verdict(ended=True)
+    assert ended and ended.kind == "panic", "the emulator's own last words count less"
     seen.panic_at -= 10
     verdict = seen.verdict()
     assert verdict and verdict.kind == "panic"

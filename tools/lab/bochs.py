@@ -198,7 +198,7 @@ class Boot:
                 tick()
                 ended = child.poll() is not None
                 watch.poll()
-                outcome = watch.verdict() or self.stopped() or self.hang(watch)
+                outcome = watch.verdict(ended) or self.stopped() or self.hang(watch)
                 if ended:
                     outcome = outcome or self.ending(child.returncode)
                 elif time.monotonic() - started > limit:

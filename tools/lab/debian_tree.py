@@ -24,6 +24,7 @@ from .common import BUILD, LabError, UsageError, shown
 SCRIPTS = Path("/usr/share/debootstrap/scripts")
 #: Where apt in the tree reads how this machine reaches the mirror.
 OPTIONS = Path("etc/apt/apt.conf.d/80host")
+CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
 NAMESPACE = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
 #: The tree becomes a mount point, so that a command in it can make private mounts again.
@@ -125,6 +126,9 @@ def _configure(debian: platforms.Debian, tree: Path, addresses: dict[str, str]) 
     for name in ("resolv.conf", "hosts"):
         (tree / "etc" / name).unlink(missing_ok=True)
         shutil.copyfile(Path("/etc", name), tree / "etc" / name)
+    # Whom this machine's administrator trusts: a proxy may sign with a certificate of its own.
+    if CERTIFICATES.is_dir():
+        shutil.copytree(CERTIFICATES, tree / CERTIFICATES.relative_to("/"), dirs_exist_ok=True)
 
 
 def command_in(tree: Path, command: list[str], *, binds: Iterable[tuple[str, Path, str]] = (),
