@@ -85,7 +85,7 @@ class Watch:
 
     def verdict(self, ended: bool = False) -> Outcome | None:
         """An outcome if the guest can do nothing more. A panic counts at once if the emulator has
-        ended: Bochs 3.0 gives up when a kernel that has panicked switches its keyboard's lights.
+        ended: Bochs 3.0 gave up by "internal keyboard buffer full" after a panic of Linux 7.3.
         """
         if self.panic_at and self.panic_is_the_end and (
                 ended or time.monotonic() - self.panic_at > 3):
