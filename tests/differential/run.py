@@ -12,13 +12,10 @@ import argparse
 import concurrent.futures
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,7 +27,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(0, str(HERE))
 
-from lab import platforms, proc  # noqa: E402
+from lab import bochs, platforms  # noqa: E402
 from messages import NOISE, matching_rules  # noqa: E402
 
 BOCHS = platforms.debian().bochs
@@ -47,25 +44,6 @@ STRIDE = 10
 #: What must be reached, or the test proves less than it says.
 LEAST_CASES = 20_000
 LEAST_RULES = 100
-
-BOCHSRC = """\
-display_library: term
-megs: 32
-cpu: model={model}, count=1, ips=100000000, reset_on_triple_fault=0
-romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-ata0-master: type=cdrom, path=image.iso, status=inserted
-boot: cdrom
-parport1: enabled=1, file="out.txt"
-log: bochs.log
-panic: action=fatal
-error: action=report
-info: action=ignore
-debug: action=ignore
-clock: sync=none
-speaker: enabled=0
-sound: waveoutdrv=dummy
-"""
 
 CASE = re.compile(r"C ([0-9a-f]+) ([0-9a-f]+) (\S) (\S+) (\S*) (\S+) (\S+) ([0-9a-f]+)"
                   r"(?: \| (.*))?$")
@@ -137,25 +115,14 @@ class Report:
 
 def boot(folder: Path, model: str, limit: float) -> float:
     """Runs Bochs in the folder until it ends. Returns the seconds."""
-    (folder / "bochsrc").write_text(BOCHSRC.format(model=platforms.cpu_models()[model]),
-                                    encoding="utf-8")
-    (folder / "debugger").write_text("c\n", encoding="ascii")
+    printer = 'parport1: enabled=1, file="out.txt"'
+    bochs.configure(folder, bochs.Machine(cpu=model, memory=32, bochsrc=(printer,)), "image.iso")
     for name in ("out.txt", "bochs.log"):
         (folder / name).unlink(missing_ok=True)
     started = time.monotonic()
-    screen, terminal = pty.openpty()
-    try:
-        with proc.running(["bochs", "-q", "-f", "bochsrc", "-rc", "debugger"],
-                          death_signal="KILL", file_size=256 << 20, cwd=folder, stdin=terminal,
-                          stdout=terminal, stderr=terminal,
-                          env={**os.environ, "TERM": "vt100", "LINES": "30",
-                               "COLUMNS": "90"}) as child:
-            while child.poll() is None and time.monotonic() - started < limit:
-                if select.select([screen], [], [], 0.1)[0]:
-                    os.read(screen, 65536)
-    finally:
-        os.close(screen)
-        os.close(terminal)
+    with bochs.emulator(bochs.BOCHS, folder) as (child, screen):
+        while child.poll() is None and time.monotonic() - started < limit:
+            bochs.drain(screen)
     return time.monotonic() - started
 
 

@@ -124,7 +124,7 @@ def _probe(folder: Path) -> str:
                         "-Wl,--oformat=binary,-Ttext=0xf0000,--build-id=none", "-o",
                         str(folder / "probe.rom"), str(PROBE)], folder / "build.log") != 0:
         raise LabError(f"{PROBE.name} does not build. Log: {shown(folder / 'build.log')}")
-    _configure(folder, Machine(memory=32), "probe.rom", "none", "mode=null")
+    configure(folder, Machine(memory=32, bios=Path("probe.rom")), "none")
     with emulator(BOCHS, folder) as (child, screen):
         end = time.monotonic() + 60
         while time.monotonic() < end:
@@ -139,11 +139,12 @@ def _probe(folder: Path) -> str:
     raise LabError(f"Bochs does not start. Log: {shown(log)}")
 
 
-def _configure(folder: Path, machine: Machine, bios: str, iso: str, com1: str) -> None:
-    """Writes what Bochs reads."""
+def configure(folder: Path, machine: Machine, iso: str, com1: str = "mode=null") -> None:
+    """Writes what Bochs reads: for BOCHS, run in this folder by emulator()."""
     (folder / "bochsrc").write_text(CONFIGURATION.format(
         memory=machine.memory, model=machine.model(), cpus=machine.cpus, ips=machine.ips(),
-        bios=bios, iso=iso, com1=com1, extra="\n".join(machine.bochsrc)), encoding="utf-8")
+        bios=machine.bios or BIOS, iso=iso, com1=com1, extra="\n".join(machine.bochsrc)),
+        encoding="utf-8")
     # Debian builds Bochs with its debugger, which waits at a prompt for "continue".
     (folder / "debugger").write_text("c\n", encoding="ascii")
 
@@ -172,8 +173,8 @@ class Boot:
     def prepare(self, com1: Path | None) -> None:
         """What the emulator itself needs. `com1` is a terminal for the first serial port."""
         refuse_wrong_divisions()
-        _configure(self.folder, self.machine, str(self.machine.bios or BIOS), self.iso.name,
-                   f"mode=term, dev={com1}" if com1 else f"mode=file, dev={self.console.name}")
+        configure(self.folder, self.machine, self.iso.name,
+                  f"mode=term, dev={com1}" if com1 else f"mode=file, dev={self.console.name}")
 
     def announcement(self) -> str:
         """What to say while it boots. Each CPU is emulated in turn, on one of ours."""

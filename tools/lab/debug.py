@@ -2,6 +2,7 @@
 """./lab debug: boots one step under Bochs's own debugger, on the reader's terminal."""
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -30,14 +31,12 @@ def run(step: Path, machine: bochs.Machine, parameters: list[str], yes: bool = F
         raise UsageError("./lab debug needs a terminal; ./lab run shows the steps without one.")
     packages.ensure(packages.needed(["build", bochs.GROUP]), yes)
     machine.check()
+    machine = dataclasses.replace(machine, bochsrc=(*machine.bochsrc, SCREEN))
     folder = bochs.boot_folder("debug")
     build.build(machine.kernel, [step], yes, collect=folder / "modules")
     name = f"{module_name(step)}.ko"
     boot = bochs.Boot(folder, machine, {f"lab/modules/{name}": folder / "modules" / name,
                                         "lab/scenario": lab_run.script([step], words)})
-    configuration = folder / "bochsrc"
-    text = configuration.read_text(encoding="utf-8")
-    configuration.write_text(text.replace("display_library: term", SCREEN), encoding="utf-8")
     (folder / "debugger").write_text("vmexitbp\nc\n", encoding="ascii")
     ui.say(INTRODUCTION.format(log=shown(boot.console)))
     _foreground((*bochs.BOCHS, *debugger_flags()), folder)
