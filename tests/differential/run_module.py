@@ -68,7 +68,7 @@ def run(kernel: str, cpu: str, stride: int) -> tuple[dict, str, str]:
                               version=VERSIONS[BOCHS.deviations], model=MODELS[cpu],
                               stride=stride)})
     lines: list[str] = []
-    outcome = boot.run(600, on_result=lines.append)
+    outcome = boot.run(on_result=lines.append)
     text = "\n".join(lines)
     found = COUNTS.search(text)
     problem = ""

@@ -69,7 +69,8 @@ class BootOfCases:
     def cost(self) -> float:
         """A guess at the seconds the boot takes, to start the longest first: cases take about a
         twentieth of what they may."""
-        return 15 * self.guest.cpus + sum(case.seconds for case in self.cases.values()) / 20
+        cases = sum(case.seconds for case in self.cases.values()) / 20
+        return bochs.boot_seconds(self.guest.cpus) + cases
 
     def run(self, modules: Path, report: Callable[[str], None]) -> None:
         """Boots and settles all cases. Never raises: what goes wrong is each case's failure."""

@@ -22,7 +22,6 @@ from .common import BUILD, ROOT, LabError, choose_steps, locked, module_name, sh
 
 BENCH = ROOT / "bench"
 PLACE = BUILD / "bench"
-LIMIT = 900.0
 #: As in bench/guest.S: instructions in a batch.
 ROUNDS = 100
 #: At least this many batches of each kind must have come.
@@ -186,7 +185,7 @@ def _boot(machine: bochs.Machine, folder: Path, content: dict[str, bytes | str |
     lines: list[str] = []
     with ui.busy(f"Measuring on {machine} in the Bochs emulator ({how_long})"):
         # Four CPUs are slow to boot, and say nothing meanwhile.
-        outcome = boot.run(LIMIT, on_result=lines.append, silence=LIMIT)
+        outcome = boot.run(on_result=lines.append, silence=bochs.LIMIT)
     if not outcome.good:
         raise LabError(boot.explain(outcome))
     return lines

@@ -17,7 +17,6 @@ from .bench_report import FOR_THE_BOOK, check_accept
 from .common import LabError, choose_steps, shown
 from .machine import debugger_flags
 
-LIMIT = 900.0
 #: What the debugger is told: at each of the guest's marks it takes the next lines.
 DEBUGGER = "c\n" + 2 * "trace on\nc\ntrace off\nc\n"
 #: In the order of the scenario.
@@ -91,7 +90,7 @@ def follow(machine: bochs.Machine, yes: bool) -> dict[str, str]:
     (folder / "debugger").write_text(DEBUGGER, encoding="ascii")
     lines: list[str] = []
     with ui.busy(f"Following one VMCALL on {machine} in the Bochs emulator (some minutes)"):
-        outcome = boot.run(LIMIT, on_result=lines.append)
+        outcome = boot.run(on_result=lines.append)
     if not outcome.good:
         raise LabError(boot.explain(outcome))
     passes = _passes((folder / "trace.log").read_text(encoding="utf-8", errors="replace"))

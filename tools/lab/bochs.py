@@ -26,6 +26,7 @@ FILE_LIMIT = 64 << 20  # bytes that any file written by the emulator may reach
 #: A kernel that boots says something within so many times the processor time that the emulator took
 #: until its first line: in our boots it is at most 8. So a slow machine gets more time.
 PATIENCE = 20
+LIMIT = 900.0  # seconds of wall time for a boot and what it does, where nothing else is said
 BOCHS = ("bochs", "-q", "-f", "bochsrc", "-rc", "debugger")
 BIOS = Path("/usr/share/bochs/BIOS-bochs-latest")
 TRIPLE_FAULT = "exception with no resolution"
@@ -51,6 +52,11 @@ speaker: enabled=0
 sound: waveoutdrv=dummy
 {extra}
 """
+
+
+def boot_seconds(cpus: int) -> int:
+    """About how long a boot takes: each CPU is emulated in turn, on one of ours."""
+    return 20 * cpus
 
 
 def boot_folder(kind: str) -> Path:
@@ -177,10 +183,11 @@ class Boot:
                   f"mode=term, dev={com1}" if com1 else f"mode=file, dev={self.console.name}")
 
     def announcement(self) -> str:
-        """What to say while it boots. Each CPU is emulated in turn, on one of ours."""
-        return f"Booting {self.machine} in the Bochs emulator (about {20 * self.machine.cpus} s)"
+        """What to say while it boots."""
+        about = boot_seconds(self.machine.cpus)
+        return f"Booting {self.machine} in the Bochs emulator (about {about} s)"
 
-    def run(self, limit: float, on_console: Callable[[str], None] = lambda line: None,
+    def run(self, limit: float = LIMIT, on_console: Callable[[str], None] = lambda line: None,
             on_result: Callable[[str], None] = lambda line: None, silence: float = 300.0,
             tick: Callable[[], None] = lambda: None) -> Outcome:
         """Boots and waits for the end, for at most `limit` seconds of wall time.

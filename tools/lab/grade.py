@@ -166,8 +166,8 @@ def _graded(exercise: Exercise, yes: bool) -> bool:
         ui.say(f"    Write it in {shown(exercise.work / exercise.file)}, and take away the line"
                " that says so.")
         return False
-    how_long = "about 25 s" if exercise.processors == 1 else "about a minute"
-    title = f"Booting {' and '.join(exercise.cpus)} in the Bochs emulator ({how_long})"
+    about = bochs.boot_seconds(exercise.processors)
+    title = f"Booting {' and '.join(exercise.cpus)} in the Bochs emulator (about {about} s)"
     with ui.busy(title), ThreadPoolExecutor() as pool:
         runs = [pool.submit(trial.boot, exercise, cpu, module, folder / cpu)
                 for cpu in exercise.cpus]

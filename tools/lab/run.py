@@ -13,7 +13,6 @@ from pathlib import Path
 from . import bochs, build, packages, qemu, ui, watch
 from .common import LabError, UsageError, module_name, shown
 
-LIMIT = 900.0
 #: What the kernel itself says, under the module's name, of every module that is not its own.
 TAINT = ("loading out-of-tree module taints kernel", "module verification failed")
 
@@ -188,7 +187,7 @@ def _watched(boot: bochs.Boot, reporter: Reporter) -> watch.Outcome:
                 waiting.finish(f"Booted {boot.machine}: {time.monotonic() - started:.0f} s")
             reporter.console(line)
 
-        return boot.run(LIMIT, console, reporter.result)
+        return boot.run(on_console=console, on_result=reporter.result)
 
 
 def _save_tables(boot: bochs.Boot, reporter: Reporter) -> None:

@@ -19,7 +19,6 @@ from .common import LabError, UsageError, module_name, step_folders
 from .watch import Outcome, Watch
 
 LEAVE = b"\x1d"  # Ctrl-]
-BOOT_LIMIT = 600.0
 
 PROFILE = """\
 M=/lab/modules
@@ -131,8 +130,8 @@ class _Relay:
                     return
                 seen.poll()
                 outcome = seen.verdict() or boot.stopped() or boot.hang(seen)
-                if time.monotonic() - started > BOOT_LIMIT:
-                    outcome = Outcome("timeout", f"it did not boot in {BOOT_LIMIT:.0f} s")
+                if time.monotonic() - started > bochs.LIMIT:
+                    outcome = Outcome("timeout", f"it did not boot in {bochs.LIMIT:.0f} s")
                 if outcome:
                     raise LabError(boot.explain(seen.completed(outcome)))
             waiting.finish(f"Booted {boot.machine}: {time.monotonic() - started:.0f} s."
