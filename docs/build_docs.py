@@ -65,6 +65,7 @@ def doxyfile(name: str, files: list[Path], out: Path) -> str:
         "WARNINGS": "YES", "INPUT": " ".join(f'"{f}"' for f in files),
         "GENERATE_HTML": "NO", "GENERATE_LATEX": "NO", "GENERATE_XML": "YES",
         "XML_OUTPUT": ".", "XML_PROGRAMLISTING": "NO", "EXTRACT_ALL": "NO",
+        "DISTRIBUTE_GROUP_DOC": "YES",
         "EXTRACT_STATIC": "YES", "JAVADOC_AUTOBRIEF": "YES", "EXTENSION_MAPPING": "h=C++",
         "STRIP_FROM_PATH": out / "source", "MACRO_EXPANSION": "YES", "EXPAND_ONLY_PREDEF": "YES",
         "PREDEFINED": " ".join(f'"{p}"' for p in PREDEFINED), "SEARCH_INCLUDES": "NO",

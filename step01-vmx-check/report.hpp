@@ -3,7 +3,6 @@
 /// The report: what the answers mean, in the log, a line for each thing.
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -37,28 +36,30 @@ constexpr Setting fixed_setting(std::uint64_t mask, std::uint64_t fixed0, std::u
     // [exercise 01-2]
 }
 
+/// The two capability MSRs of a control word; the same one twice where there is no TRUE MSR.
+struct CapabilityMsrs {
+    Msr plain, exact;
+};
+
+/// By ControlWord.
+inline constexpr CapabilityMsrs capability_msrs[] = {
+    {Msr::vmx_pinbased_ctls, Msr::vmx_true_pinbased_ctls},
+    {Msr::vmx_procbased_ctls, Msr::vmx_true_procbased_ctls},
+    {Msr::vmx_procbased_ctls2, Msr::vmx_procbased_ctls2},
+    {Msr::vmx_procbased_ctls3, Msr::vmx_procbased_ctls3},
+    {Msr::vmx_exit_ctls, Msr::vmx_true_exit_ctls},
+    {Msr::vmx_exit_ctls2, Msr::vmx_exit_ctls2},
+    {Msr::vmx_entry_ctls, Msr::vmx_true_entry_ctls},
+    {Msr::vmx_vmfunc, Msr::vmx_vmfunc},
+    {Msr::vmx_ept_vpid_cap, Msr::vmx_ept_vpid_cap},
+};
+
 /// The capability MSR of a control word. Where there are TRUE MSRs they say more: a control that
 /// must be 1 by the plain one, for software which does not know of it, may be 0 by the TRUE one.
 /// \sdm{reserved-controls-and-default-settings}
-template <Control C> constexpr Msr capability_msr(bool has_true_controls) {
-    if constexpr (std::same_as<C, PinControl>)
-        return has_true_controls ? Msr::vmx_true_pinbased_ctls : Msr::vmx_pinbased_ctls;
-    else if constexpr (std::same_as<C, PrimaryControl>)
-        return has_true_controls ? Msr::vmx_true_procbased_ctls : Msr::vmx_procbased_ctls;
-    else if constexpr (std::same_as<C, SecondaryControl>)
-        return Msr::vmx_procbased_ctls2;
-    else if constexpr (std::same_as<C, TertiaryControl>)
-        return Msr::vmx_procbased_ctls3;
-    else if constexpr (std::same_as<C, ExitControl>)
-        return has_true_controls ? Msr::vmx_true_exit_ctls : Msr::vmx_exit_ctls;
-    else if constexpr (std::same_as<C, SecondaryExitControl>)
-        return Msr::vmx_exit_ctls2;
-    else if constexpr (std::same_as<C, EntryControl>)
-        return has_true_controls ? Msr::vmx_true_entry_ctls : Msr::vmx_entry_ctls;
-    else if constexpr (std::same_as<C, VmFunction>)
-        return Msr::vmx_vmfunc;
-    else
-        return Msr::vmx_ept_vpid_cap;
+constexpr Msr capability_msr(ControlWord word, bool has_true_controls) {
+    const CapabilityMsrs &msrs = capability_msrs[static_cast<unsigned>(word)];
+    return has_true_controls ? msrs.exact : msrs.plain;
 }
 
 /// CPUID. The two wrong registers are shown because programs that test them go unnoticed: on many
@@ -143,30 +144,24 @@ void tell_fixed_bits(
         violated_fixed_bits(value | wanted, fixed0, fixed1) == 0 ? "fits" : "does not fit");
 }
 
-/// The name of a control, or null for a reserved bit.
-template <Control C> constexpr const char *name_of_bit(unsigned bit) {
-    for (const ControlInfo<C> &row : ControlTable<C>::rows)
-        if (static_cast<unsigned>(row.control) == bit)
-            return row.name;
-    return nullptr;
-}
-
 /// A control word: how many of its controls are of each kind. Reserved bits that must be 1 are
 /// counted apart: nobody wants them, and a VM entry fails without them.
 template <Control C> void tell_controls(const Reading &reading) {
+    const ControlWord word = word_of(C{});
     Settings controls, reserved;
-    if (!reading.value(capability_msr<C>(false))) {
-        vtx_log("%s: this CPU has none", ControlTable<C>::name);
+    if (!reading.value(capability_msr(word, false))) {
+        vtx_log("%s: this CPU has none", control_word_name(word));
         return;
     }
     // [exercise 01-3]
     for (unsigned bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
-        (name_of_bit<C>(bit) != nullptr ? controls : reserved)
-            .add(setting(static_cast<C>(bit), reading.vmx->allowed<C>()));
+        (find_control(word, bit) != nullptr ? controls : reserved)
+            .add(setting(static_cast<C>(bit), reading.vmx->allowed(C{})));
     // [exercise 01-3]
     vtx_log(
-        "%s: %u must be 1 (and %u reserved bits), %u may be 1, %u must be 0", ControlTable<C>::name,
-        controls.must_be_1, reserved.must_be_1, controls.may_be_1, controls.must_be_0);
+        "%s: %u must be 1 (and %u reserved bits), %u may be 1, %u must be 0",
+        control_word_name(word), controls.must_be_1, reserved.must_be_1, controls.may_be_1,
+        controls.must_be_0);
 }
 
 /// Everything that the capability MSRs say, in brief.

@@ -59,22 +59,23 @@ inline void show_identifier(vtx_table *table, const char *property, std::uint32_
 /// A control word, bit by bit. Reserved bits are left out if they must be 0, as most are.
 template <Control C> void show_controls(vtx_table *table, const Reading &reading) {
     const VmxCapabilities &vmx = *reading.vmx;
-    const Msr msr = capability_msr<C>(vmx.has_true_controls());
-    const std::optional<std::uint64_t> &plain = reading.value(capability_msr<C>(false));
+    const ControlWord word = word_of(C{});
+    const Msr msr = capability_msr(word, vmx.has_true_controls());
+    const std::optional<std::uint64_t> &plain = reading.value(capability_msr(word, false));
 
-    if (!show_heading(table, ControlTable<C>::name, msr, reading.value(msr)))
+    if (!show_heading(table, control_word_name(word), msr, reading.value(msr)))
         return;
     for (unsigned bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++) {
-        const char *const name = name_of_bit<C>(bit);
-        const Setting is = setting(static_cast<C>(bit), vmx.allowed<C>());
-        if (name == nullptr && is == Setting::must_be_0)
+        const ControlInfo *const control = find_control(word, bit);
+        const Setting is = setting(static_cast<C>(bit), vmx.allowed(C{}));
+        if (control == nullptr && is == Setting::must_be_0)
             continue;
         bool by_default = false;
         if constexpr (NarrowControl<C>)
             by_default = is == Setting::may_be_1 && (*plain >> bit & 1) != 0;
         vtx_print(
             table, "  bit %2u  %c %-9s  %s\n", bit, by_default ? '*' : ' ', setting_name(is),
-            name != nullptr ? name : "(reserved)");
+            control != nullptr ? control->name : "(reserved)");
     }
 }
 
@@ -137,12 +138,14 @@ inline void show_basic_and_misc(vtx_table *table, const Reading &reading) {
 
 /// IA32_VMX_EPT_VPID_CAP: not controls, but plain yes and no.
 inline void show_ept_vpid(vtx_table *table, const Reading &reading) {
-    using Word = ControlTable<EptVpidCapability>;
+    const ControlWord word = ControlWord::ept_vpid_capability;
     if (!show_heading(
-            table, Word::name, Msr::vmx_ept_vpid_cap, reading.value(Msr::vmx_ept_vpid_cap)))
+            table, control_word_name(word), Msr::vmx_ept_vpid_cap,
+            reading.value(Msr::vmx_ept_vpid_cap)))
         return;
-    for (const ControlInfo<EptVpidCapability> &row : Word::rows)
-        show_property(table, row.name, reading.vmx->supports(row.control));
+    for (const ControlInfo &row : all_controls)
+        if (row.word == word)
+            show_property(table, row.name, reading.vmx->supports(EptVpidCapability{row.bit}));
 }
 
 /// The registers that every x86-64 CPU has, and IA32_FEATURE_CONTROL.

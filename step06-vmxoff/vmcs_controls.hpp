@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernel.h"
 #include "vmcs.hpp"
@@ -32,13 +33,18 @@ struct VmcsControls {
     }
 };
 
-/// Takes over an adjusted control word, or says which control is missing from it.
-template <Control C> bool take(ControlSet<C> &word, const Adjusted<C> &adjusted) {
-    for (const ControlInfo<C> &row : ControlTable<C>::rows)
-        if (adjusted.missing.has(row.control))
+/// Makes a control word of the required controls and of those optional ones that this processor
+/// has. False if it lacks a required one, which it names.
+template <Control C>
+bool choose(
+    ControlSet<C> &word, const VmxCapabilities &vmx, std::type_identity_t<ControlSet<C>> required,
+    std::type_identity_t<ControlSet<C>> optional) {
+    const Adjusted<C> adjusted = vmx.adjust(required, optional);
+    for (std::uint8_t bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
+        if (adjusted.missing.has(C{bit}))
             vtx_log_error(
-                "this CPU's VMX lacks \"%s\" (%s), which this step needs", row.name,
-                ControlTable<C>::name);
+                "this CPU's VMX lacks \"%s\" (%s), which this step needs", control_name(C{bit}),
+                control_word_name(word_of(C{})));
     word = adjusted.value;
     return adjusted.ok();
 }
@@ -50,35 +56,30 @@ template <Control C> bool take(ControlSet<C> &word, const Adjusted<C> &adjusted)
 inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
     // [controls]
     const bool ok =
-        take(
-            controls.pin, vmx.adjust<PinControl>(
-                              {PinControl::external_interrupt_exiting, PinControl::nmi_exiting},
-                              {PinControl::activate_preemption_timer})) &&
+        choose(
+            controls.pin, vmx, {PinControl::external_interrupt_exiting, PinControl::nmi_exiting},
+            {PinControl::activate_preemption_timer}) &&
         // Without "use MSR bitmaps" every RDMSR and WRMSR leaves the guest.
-        take(
-            controls.primary,
-            vmx.adjust<PrimaryControl>(
-                {PrimaryControl::hlt_exiting, PrimaryControl::invlpg_exiting,
-                 PrimaryControl::mwait_exiting, PrimaryControl::rdpmc_exiting,
-                 PrimaryControl::cr3_load_exiting, PrimaryControl::cr3_store_exiting,
-                 PrimaryControl::cr8_load_exiting, PrimaryControl::cr8_store_exiting,
-                 PrimaryControl::mov_dr_exiting, PrimaryControl::unconditional_io_exiting,
-                 PrimaryControl::monitor_exiting, PrimaryControl::pause_exiting},
-                {PrimaryControl::activate_secondary_controls})) &&
-        take(
-            controls.secondary,
-            vmx.adjust<SecondaryControl>({}, {SecondaryControl::wbinvd_exiting})) &&
+        choose(
+            controls.primary, vmx,
+            {PrimaryControl::hlt_exiting, PrimaryControl::invlpg_exiting,
+             PrimaryControl::mwait_exiting, PrimaryControl::rdpmc_exiting,
+             PrimaryControl::cr3_load_exiting, PrimaryControl::cr3_store_exiting,
+             PrimaryControl::cr8_load_exiting, PrimaryControl::cr8_store_exiting,
+             PrimaryControl::mov_dr_exiting, PrimaryControl::unconditional_io_exiting,
+             PrimaryControl::monitor_exiting, PrimaryControl::pause_exiting},
+            {PrimaryControl::activate_secondary_controls}) &&
+        choose(controls.secondary, vmx, {}, {SecondaryControl::wbinvd_exiting}) &&
         // [exercise 03-2]
-        take(
-            controls.exit,
-            vmx.adjust<ExitControl>(
-                {ExitControl::save_debug_controls, ExitControl::host_address_space_size},
-                {ExitControl::save_efer, ExitControl::load_efer,
-                 ExitControl::save_preemption_timer_value})) &&
-        take(
-            controls.entry, vmx.adjust<EntryControl>(
-                                {EntryControl::load_debug_controls, EntryControl::ia32e_mode_guest},
-                                {EntryControl::load_efer}));
+        choose(
+            controls.exit, vmx,
+            {ExitControl::save_debug_controls, ExitControl::host_address_space_size},
+            {ExitControl::save_efer, ExitControl::load_efer,
+             ExitControl::save_preemption_timer_value}) &&
+        choose(
+            controls.entry, vmx,
+            {EntryControl::load_debug_controls, EntryControl::ia32e_mode_guest},
+            {EntryControl::load_efer});
     // [exercise 03-2]
     // [controls]
     if (!ok)

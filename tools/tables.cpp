@@ -103,13 +103,15 @@ const char *width_name(FieldWidth width) {
 
 template <Control C> void controls(Json &json, const char *key) {
     json.open('{', key);
-    json.row(string("name", ControlTable<C>::name));
+    json.row(string("name", control_word_name(word_of(C{}))));
     json.row(number("bits", 8 * sizeof(control_word_t<C>)));
     json.open('[', "controls");
-    for (const auto &row : ControlTable<C>::rows) {
-        json.row(
-            "{" + number("bit", static_cast<unsigned>(row.control)) + ", " +
-            string("name", row.name) + ", " + string("identifier", row.identifier) + "}");
+    for (const ControlInfo &row : all_controls) {
+        if (row.word == word_of(C{})) {
+            json.row(
+                "{" + number("bit", row.bit) + ", " + string("name", row.name) + ", " +
+                string("identifier", row.identifier) + "}");
+        }
     }
     json.close(']');
     json.close('}');

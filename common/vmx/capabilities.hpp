@@ -185,39 +185,30 @@ struct VmxCapabilities {
         return static_cast<unsigned>(vmcs_enum >> 1) & 0x1ffu;
     }
 
-    /// What the word of a kind of control may be: an Allowed, or for 64-bit words the bits that
-    /// may be 1.
-    template <Control C> constexpr auto allowed() const {
-        if constexpr (std::same_as<C, PinControl>) {
-            return pin;
-        } else if constexpr (std::same_as<C, PrimaryControl>) {
-            return primary;
-        } else if constexpr (std::same_as<C, SecondaryControl>) {
-            return secondary;
-        } else if constexpr (std::same_as<C, ExitControl>) {
-            return exit;
-        } else if constexpr (std::same_as<C, EntryControl>) {
-            return entry;
-        } else if constexpr (std::same_as<C, TertiaryControl>) {
-            return tertiary;
-        } else if constexpr (std::same_as<C, SecondaryExitControl>) {
-            return secondary_exit;
-        } else if constexpr (std::same_as<C, VmFunction>) {
-            return vm_functions;
-        } else {
-            return ept_vpid;
-        }
-    }
+    /// \name Allowed settings
+    /// @{
+
+    /// What the word of a control may be: an Allowed, or for 64-bit words the bits that may be 1.
+    constexpr Allowed allowed(PinControl) const { return pin; }
+    constexpr Allowed allowed(PrimaryControl) const { return primary; }
+    constexpr Allowed allowed(SecondaryControl) const { return secondary; }
+    constexpr Allowed allowed(ExitControl) const { return exit; }
+    constexpr Allowed allowed(EntryControl) const { return entry; }
+    constexpr std::uint64_t allowed(TertiaryControl) const { return tertiary; }
+    constexpr std::uint64_t allowed(SecondaryExitControl) const { return secondary_exit; }
+    constexpr std::uint64_t allowed(VmFunction) const { return vm_functions; }
+    constexpr std::uint64_t allowed(EptVpidCapability) const { return ept_vpid; }
+    /// @}
 
     /// True if the control may be 1.
     template <Control C> constexpr bool supports(C control) const {
-        return setting(control, allowed<C>()) != Setting::must_be_0;
+        return setting(control, allowed(control)) != Setting::must_be_0;
     }
 
     /// adjust() with what this processor allows.
     template <Control C>
     constexpr Adjusted<C> adjust(ControlSet<C> required, ControlSet<C> optional = {}) const {
-        return vtx::adjust(required, optional, allowed<C>());
+        return vtx::adjust(required, optional, allowed(C{}));
     }
 
     friend constexpr bool operator==(const VmxCapabilities &, const VmxCapabilities &) = default;

@@ -149,147 +149,92 @@ template <Control C> struct ControlSet {
 
 template <Control C, std::same_as<C>... More> ControlSet(C, More...) -> ControlSet<C>;
 
-/// A row of the table of a control word.
-template <Control C> struct ControlInfo {
-    C control;              ///< The bit.
+/// The words, in the order of the table.
+enum class ControlWord : std::uint8_t {
+    pin,
+    primary,
+    secondary,
+    tertiary,
+    exit,
+    secondary_exit,
+    entry,
+    vm_function,
+    ept_vpid_capability,
+};
+
+/// The SDM's names of the words, by ControlWord. "VM-exit controls" are "primary VM-exit controls"
+/// in editions that know secondary ones.
+inline constexpr const char *control_word_names[] = {
+    "Pin-based VM-execution controls",
+    "Primary processor-based VM-execution controls",
+    "Secondary processor-based VM-execution controls",
+    "Tertiary processor-based VM-execution controls",
+    "VM-exit controls",
+    "Secondary VM-exit controls",
+    "VM-entry controls",
+    "VM-function controls",
+    "VPID and EPT capabilities",
+};
+
+/// The SDM's name of a word.
+constexpr const char *control_word_name(ControlWord word) {
+    return control_word_names[static_cast<unsigned>(word)];
+}
+
+/// A row of the table of all controls.
+struct ControlInfo {
+    ControlWord word;       ///< The word it belongs to.
+    std::uint8_t bit;       ///< Its number in the word.
     const char *name;       ///< The SDM's name, "Use MSR bitmaps".
     const char *identifier; ///< The enumerator here, "use_msr_bitmaps".
 };
 
-/// What there is to know of a control word, by its enumeration: `name`, the SDM's name of the word,
-/// and `rows`, an array of ControlInfo, lowest bit first, to be walked with a range-for.
-template <Control C> struct ControlTable;
-
-#define VTX_CONTROL_ROW(name, bit, linux_name, sdm_name) {Type::name, sdm_name, #name},
-
-// clang-format off
-/// Pin-based VM-execution controls.
-template <> struct ControlTable<PinControl> {
-    using Type = PinControl;                                               ///< The bits.
-    static constexpr const char *name = "Pin-based VM-execution controls"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {                          ///< Lowest bit first.
-#define VTX_PIN_CONTROL VTX_CONTROL_ROW
+/// All controls: word by word, and in a word lowest bit first.
+inline constexpr ControlInfo all_controls[] = {
+#define VTX_CONTROL(word, name, bit, linux_name, sdm_name)                                         \
+    {ControlWord::word, bit, sdm_name, #name},
 #include "vmx/controls.def"
-    };
 };
 
-/// Primary processor-based VM-execution controls.
-template <> struct ControlTable<PrimaryControl> {
-    using Type = PrimaryControl;                  ///< The bits.
-    /// The SDM's name.
-    static constexpr const char *name = "Primary processor-based VM-execution controls";
-    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
-#define VTX_PRIMARY_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
+/// The row of a bit; null for a reserved bit.
+constexpr const ControlInfo *find_control(ControlWord word, unsigned bit) {
+    for (const ControlInfo &row : all_controls) {
+        if (row.word == word && row.bit == bit) {
+            return &row;
+        }
+    }
+    return nullptr;
+}
 
-/// Secondary processor-based VM-execution controls.
-template <> struct ControlTable<SecondaryControl> {
-    using Type = SecondaryControl;                ///< The bits.
-    /// The SDM's name.
-    static constexpr const char *name = "Secondary processor-based VM-execution controls";
-    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
-#define VTX_SECONDARY_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// Tertiary processor-based VM-execution controls.
-template <> struct ControlTable<TertiaryControl> {
-    using Type = TertiaryControl;                 ///< The bits.
-    /// The SDM's name.
-    static constexpr const char *name = "Tertiary processor-based VM-execution controls";
-    static constexpr ControlInfo<Type> rows[] = { ///< Lowest bit first.
-#define VTX_TERTIARY_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// VM-exit controls; "primary VM-exit controls" in editions that know secondary ones.
-template <> struct ControlTable<ExitControl> {
-    using Type = ExitControl;                               ///< The bits.
-    static constexpr const char *name = "VM-exit controls"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {           ///< Lowest bit first.
-#define VTX_EXIT_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// Secondary VM-exit controls.
-template <> struct ControlTable<SecondaryExitControl> {
-    using Type = SecondaryExitControl;                                ///< The bits.
-    static constexpr const char *name = "Secondary VM-exit controls"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {                     ///< Lowest bit first.
-#define VTX_SECONDARY_EXIT_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// VM-entry controls.
-template <> struct ControlTable<EntryControl> {
-    using Type = EntryControl;                               ///< The bits.
-    static constexpr const char *name = "VM-entry controls"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {            ///< Lowest bit first.
-#define VTX_ENTRY_CONTROL VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// VM-function controls.
-template <> struct ControlTable<VmFunction> {
-    using Type = VmFunction;                                    ///< The bits.
-    static constexpr const char *name = "VM-function controls"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {               ///< Lowest bit first.
-#define VTX_VM_FUNCTION VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-/// VPID and EPT capabilities.
-template <> struct ControlTable<EptVpidCapability> {
-    using Type = EptVpidCapability;                                  ///< The bits.
-    static constexpr const char *name = "VPID and EPT capabilities"; ///< The SDM's name.
-    static constexpr ControlInfo<Type> rows[] = {                    ///< Lowest bit first.
-#define VTX_EPT_VPID_CAPABILITY VTX_CONTROL_ROW
-#include "vmx/controls.def"
-    };
-};
-
-// clang-format on
-
-#undef VTX_CONTROL_ROW
+/// @{
+/// The word to which a control belongs. Which control does not matter: `word_of(C{})` will do.
+constexpr ControlWord word_of(PinControl) { return ControlWord::pin; }
+constexpr ControlWord word_of(PrimaryControl) { return ControlWord::primary; }
+constexpr ControlWord word_of(SecondaryControl) { return ControlWord::secondary; }
+constexpr ControlWord word_of(TertiaryControl) { return ControlWord::tertiary; }
+constexpr ControlWord word_of(ExitControl) { return ControlWord::exit; }
+constexpr ControlWord word_of(SecondaryExitControl) { return ControlWord::secondary_exit; }
+constexpr ControlWord word_of(EntryControl) { return ControlWord::entry; }
+constexpr ControlWord word_of(VmFunction) { return ControlWord::vm_function; }
+constexpr ControlWord word_of(EptVpidCapability) { return ControlWord::ept_vpid_capability; }
+/// @}
 
 /// The SDM's name of a control, or "(reserved control)". Never null.
 template <Control C> constexpr const char *control_name(C control) {
-    for (const ControlInfo<C> &row : ControlTable<C>::rows) {
-        if (row.control == control) {
-            return row.name;
-        }
-    }
-    return "(reserved control)";
+    const ControlInfo *const row = find_control(word_of(control), static_cast<unsigned>(control));
+    return row != nullptr ? row->name : "(reserved control)";
 }
 
-/// The VMCS field that holds a control word.
-template <Control C> constexpr auto control_field() {
-    if constexpr (std::same_as<C, PinControl>) {
-        return Field32::pin_based_controls;
-    } else if constexpr (std::same_as<C, PrimaryControl>) {
-        return Field32::primary_controls;
-    } else if constexpr (std::same_as<C, SecondaryControl>) {
-        return Field32::secondary_controls;
-    } else if constexpr (std::same_as<C, TertiaryControl>) {
-        return Field64::tertiary_controls;
-    } else if constexpr (std::same_as<C, ExitControl>) {
-        return Field32::exit_controls;
-    } else if constexpr (std::same_as<C, SecondaryExitControl>) {
-        return Field64::secondary_exit_controls;
-    } else if constexpr (std::same_as<C, EntryControl>) {
-        return Field32::entry_controls;
-    } else {
-        static_assert(std::same_as<C, VmFunction>, "capabilities are in an MSR, not in a VMCS");
-        return Field64::vm_function_controls;
-    }
-}
+/// @{
+/// The VMCS field that holds the word of a control. Capabilities are in an MSR, not in a VMCS.
+constexpr Field32 control_field(PinControl) { return Field32::pin_based_controls; }
+constexpr Field32 control_field(PrimaryControl) { return Field32::primary_controls; }
+constexpr Field32 control_field(SecondaryControl) { return Field32::secondary_controls; }
+constexpr Field64 control_field(TertiaryControl) { return Field64::tertiary_controls; }
+constexpr Field32 control_field(ExitControl) { return Field32::exit_controls; }
+constexpr Field64 control_field(SecondaryExitControl) { return Field64::secondary_exit_controls; }
+constexpr Field32 control_field(EntryControl) { return Field32::entry_controls; }
+constexpr Field64 control_field(VmFunction) { return Field64::vm_function_controls; }
+/// @}
 
 } // namespace vtx

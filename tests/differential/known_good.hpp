@@ -82,7 +82,7 @@ constexpr void set_segment(
 /// Writes a control word: what must be 1, and what of `wanted` may be.
 template <NarrowControl C>
 constexpr void set_controls(VmcsSnapshot &vmcs, const VmxCapabilities &caps, ControlSet<C> wanted) {
-    vmcs.set(control_field<C>(), caps.adjust(ControlSet<C>{}, wanted).value.bits);
+    vmcs.set(control_field(C{}), caps.adjust(ControlSet<C>{}, wanted).value.bits);
 }
 
 constexpr void set_all_controls(

@@ -99,7 +99,7 @@ void Collector<Sink>::load_msr(C control, Field64 field) {
         return;
     }
     Mutation load;
-    load.set(control_field<C>(), base_.get(control_field<C>()) | control_bit(control));
+    load.set(control_field(control), base_.get(control_field(control)) | control_bit(control));
     for (unsigned bit = 0; bit < 64; ++bit) {
         add(Mutation{load}.flip(field, std::uint64_t{1} << bit));
     }

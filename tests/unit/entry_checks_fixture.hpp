@@ -62,11 +62,11 @@ struct Patient {
 
     /// Changes a control word.
     template <Control C> void add(C control) {
-        const auto field = control_field<C>();
+        const auto field = control_field(control);
         vmcs.set(field, static_cast<control_word_t<C>>(vmcs.get(field) | control_bit(control)));
     }
     template <Control C> void drop(C control) {
-        const auto field = control_field<C>();
+        const auto field = control_field(control);
         vmcs.set(field, static_cast<control_word_t<C>>(vmcs.get(field) & ~control_bit(control)));
     }
     /// Sets and clears bits of a field.

@@ -46,8 +46,8 @@ static_assert(!Joinable<PinSet, ControlSet<PrimaryControl>>);
 static_assert(sizeof(ControlSet<SecondaryControl>) == 4);
 static_assert(sizeof(ControlSet<TertiaryControl>) == 8);
 static_assert(sizeof(ControlSet<SecondaryExitControl>) == 8);
-static_assert(std::same_as<decltype(control_field<PinControl>()), Field32>);
-static_assert(std::same_as<decltype(control_field<TertiaryControl>()), Field64>);
+static_assert(std::same_as<decltype(control_field(PinControl{})), Field32>);
+static_assert(std::same_as<decltype(control_field(TertiaryControl{})), Field64>);
 
 // A 32-bit word is adjusted by an Allowed, a 64-bit one by a number, never the other way round.
 template <class C, class A>
@@ -63,15 +63,20 @@ template <class C> void expect_good_table() {
     int last = -1;
     std::set<std::string> names;
     std::set<std::string> identifiers;
-    for (const ControlInfo<C> &row : ControlTable<C>::rows) {
-        const auto bit = static_cast<int>(row.control);
-        EXPECT_GT(bit, last) << row.name;
-        EXPECT_LT(bit, static_cast<int>(8 * sizeof(control_word_t<C>))) << row.name;
+    for (const ControlInfo &row : all_controls) {
+        if (row.word != word_of(C{})) {
+            continue;
+        }
+        EXPECT_GT(row.bit, last) << row.name;
+        EXPECT_LT(row.bit, 8 * sizeof(control_word_t<C>)) << row.name;
         EXPECT_TRUE(names.insert(row.name).second) << row.name;
         EXPECT_TRUE(identifiers.insert(row.identifier).second) << row.identifier;
-        EXPECT_STREQ(control_name(row.control), row.name);
-        last = bit;
+        EXPECT_EQ(find_control(row.word, row.bit), &row);
+        EXPECT_STREQ(control_name(C{row.bit}), row.name);
+        last = row.bit;
     }
+    EXPECT_GE(last, 0) << control_word_name(word_of(C{})) << " has no rows";
+    EXPECT_EQ(find_control(word_of(C{}), 63), nullptr);
     EXPECT_STREQ(control_name(static_cast<C>(63)), "(reserved control)");
 }
 
@@ -90,7 +95,7 @@ TEST(Controls, Tables) {
 }
 
 template <class C> void expect_field_of_same_name() {
-    EXPECT_STREQ(field_name(control_field<C>()), ControlTable<C>::name);
+    EXPECT_STREQ(field_name(control_field(C{})), control_word_name(word_of(C{})));
 }
 
 TEST(Controls, FieldsHaveTheNamesOfTheirWords) {
@@ -200,14 +205,15 @@ TEST(Adjust, ValueIsAlwaysPermittedWhenOk) {
         {0xffffffff, 0xffffffff},
         {0, 0}};
     for (const Allowed &allowed : processors) {
-        for (const auto &required : ControlTable<PrimaryControl>::rows) {
-            for (const auto &optional : ControlTable<PrimaryControl>::rows) {
-                const auto adjusted =
-                    adjust(ControlSet{required.control}, ControlSet{optional.control}, allowed);
-                EXPECT_EQ(adjusted.ok(), setting(required.control, allowed) != Setting::must_be_0);
+        for (std::uint8_t first = 0; first < 32; ++first) {
+            for (std::uint8_t second = 0; second < 32; ++second) {
+                const PrimaryControl required{first};
+                const PrimaryControl optional{second};
+                const auto adjusted = adjust(ControlSet{required}, ControlSet{optional}, allowed);
+                EXPECT_EQ(adjusted.ok(), setting(required, allowed) != Setting::must_be_0);
                 if (adjusted.ok()) {
                     EXPECT_TRUE(allowed.permits(adjusted.value.bits));
-                    EXPECT_TRUE(adjusted.value.has(required.control));
+                    EXPECT_TRUE(adjusted.value.has(required));
                 }
             }
         }

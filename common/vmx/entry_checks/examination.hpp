@@ -65,7 +65,7 @@ public:
 
     /// True if a pin-based or primary processor-based, VM-exit or VM-entry control is 1.
     template <NarrowControl C> constexpr bool has(C control) {
-        return (get(control_field<C>()) & control_bit(control)) != 0;
+        return (get(control_field(control)) & control_bit(control)) != 0;
     }
 
     /// True if a secondary control is 1 and counts, for all of them are 0 unless activated.
@@ -116,24 +116,24 @@ public:
     /// A control must be 1.
     template <Control C> constexpr void require(C control) {
         if (!has(control)) {
-            fault(control_field<C>(), control_bit(control));
+            fault(control_field(control), control_bit(control));
         }
     }
 
     /// A control must be 0.
     template <Control C> constexpr void forbid(C control) {
         if (has(control)) {
-            fault(control_field<C>(), control_bit(control));
+            fault(control_field(control), control_bit(control));
         }
     }
 
-    /// A 32-bit control word must be one that the processor accepts.
-    template <NarrowControl C> constexpr void allowed() {
-        const Allowed allowed = cpu.vmx.allowed<C>();
-        const std::uint32_t word = get(control_field<C>());
+    /// The 32-bit word of a control must be one that the processor accepts.
+    template <NarrowControl C> constexpr void allowed(C control) {
+        const Allowed allowed = cpu.vmx.allowed(control);
+        const std::uint32_t word = get(control_field(control));
         const std::uint32_t bits = (allowed.must_be_1 & ~word) | (word & ~allowed.may_be_1);
         if (bits != 0) {
-            fault(control_field<C>(), bits);
+            fault(control_field(control), bits);
         }
     }
 

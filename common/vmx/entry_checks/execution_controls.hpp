@@ -30,12 +30,12 @@ inline constexpr Rule execution_control_rules[] = {
     rule<Field32::pin_based_controls>(
         "C01", execution::bad,
         "each pin-based control must have a setting that the capability MSR allows", execution::sdm,
-        [](Examination &x) { x.allowed<PinControl>(); }),
+        [](Examination &x) { x.allowed(PinControl{}); }),
 
     rule<Field32::primary_controls>(
         "C02", execution::bad,
         "each primary processor-based control must have a setting that the capability MSR allows",
-        execution::sdm, [](Examination &x) { x.allowed<PrimaryControl>(); }),
+        execution::sdm, [](Examination &x) { x.allowed(PrimaryControl{}); }),
 
     rule<execution::first_word, execution::second_word>(
         "C03", execution::bad,
@@ -43,7 +43,7 @@ inline constexpr Rule execution_control_rules[] = {
         execution::sdm,
         [](Examination &x) {
             if (x.has(PrimaryControl::activate_secondary_controls)) {
-                x.allowed<SecondaryControl>();
+                x.allowed(SecondaryControl{});
             }
         }),
 

@@ -55,7 +55,7 @@ inline constexpr Rule exit_control_rules[] = {
     rule<Field32::exit_controls>(
         "X01", exit_entry::bad,
         "each VM-exit control must have a setting that the capability MSR allows",
-        exit_entry::exit_sdm, [](Examination &x) { x.allowed<ExitControl>(); }),
+        exit_entry::exit_sdm, [](Examination &x) { x.allowed(ExitControl{}); }),
 
     rule<Field32::exit_controls, Field64::secondary_exit_controls>(
         "X02", exit_entry::bad,
@@ -99,7 +99,7 @@ inline constexpr Rule entry_control_rules[] = {
     rule<Field32::entry_controls>(
         "N01", exit_entry::bad,
         "each VM-entry control must have a setting that the capability MSR allows",
-        exit_entry::entry_sdm, [](Examination &x) { x.allowed<EntryControl>(); }),
+        exit_entry::entry_sdm, [](Examination &x) { x.allowed(EntryControl{}); }),
 
     rule<exit_entry::event_field>(
         "N02a", exit_entry::bad, "interruption type 1 is reserved", exit_entry::entry_sdm,
