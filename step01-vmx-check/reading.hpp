@@ -50,7 +50,7 @@ struct Reading {
         leaf1 = cpuid(1);
         cr0 = read_cr0();
         cr4 = read_cr4();
-        if (!check.vmx)
+        if (!check.has_vmx)
             return;
         value(Msr::feature_control) = check.feature_control;
         vmx = read_capabilities([this](Msr msr) {

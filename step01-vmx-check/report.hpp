@@ -69,13 +69,13 @@ inline void tell_cpuid(const Reading &reading) {
     const bool eax = (reading.leaf1.eax & Cpuid1Ecx::vmx) != 0;
     const bool edx = (reading.leaf1.edx & Cpuid1Ecx::vmx) != 0;
     const auto judge = [&](bool says) {
-        return says == reading.check.vmx ? "right by chance" : "wrong";
+        return says == reading.check.has_vmx ? "right by chance" : "wrong";
     };
 
     vtx_log("vendor (CPUID leaf 0): %s", reading.check.vendor);
     vtx_log(
-        "CPUID.1:ECX[5] is %d: this CPU has %s", reading.check.vmx,
-        reading.check.vmx ? "VMX" : "no VMX");
+        "CPUID.1:ECX[5] is %d: this CPU has %s", reading.check.has_vmx,
+        reading.check.has_vmx ? "VMX" : "no VMX");
     vtx_log(
         "the wrong registers: EAX[5] (model number) says %s, %s; EDX[5] (MSRs exist) says "
         "%s, %s",
@@ -91,7 +91,8 @@ inline void tell_feature_control(const VmxCheck &check) {
     vtx_log(
         "IA32_FEATURE_CONTROL is %#llx: %s, VMXON %sallowed outside SMX operation",
         static_cast<unsigned long long>(check.feature_control),
-        check.locked() ? "locked" : "not locked", (check.feature_control & 4) != 0 ? "" : "not ");
+        check.locked() ? "locked" : "not locked",
+        (check.feature_control & FeatureControl::vmx_outside_smx) != 0 ? "" : "not ");
 }
 
 /// IA32_VMX_BASIC and IA32_VMX_MISC. \sdm{basic-vmx-information} \sdm{miscellaneous-data}
@@ -188,7 +189,7 @@ inline void tell_capabilities(const Reading &reading) {
 /// The answers of one logical processor, in brief.
 inline void tell_reading(const Reading &reading) {
     tell_cpuid(reading);
-    if (reading.check.vmx)
+    if (reading.check.has_vmx)
         tell_feature_control(reading.check);
     if (reading.vmx)
         tell_capabilities(reading);
@@ -199,12 +200,12 @@ inline void tell_reading(const Reading &reading) {
 inline void tell_conclusion(const Reading &reading) {
     const VmxCheck &check = reading.check;
 
-    if (!check.vmx && check.hypervisor)
+    if (!check.has_vmx && check.hypervisor)
         vtx_log(
             "no VMX: %s, a virtual CPU; let its hypervisor pass VMX on, if it can, or go on with "
             "./lab run 02, in the emulated machine",
             check.vendor);
-    else if (!check.vmx)
+    else if (!check.has_vmx)
         vtx_log("no VMX: %s; go on with ./lab run 02, in the emulated machine", check.vendor);
     else if (!reading.vmx)
         vtx_log(

@@ -154,7 +154,7 @@ inline void show_check(vtx_table *table, const Reading &reading) {
         table, "\nCPUID: vendor %s, leaf 1: EAX %08x EBX %08x ECX %08x EDX %08x\n",
         reading.check.vendor, reading.leaf1.eax, reading.leaf1.ebx, reading.leaf1.ecx,
         reading.leaf1.edx);
-    show_property(table, "VMX, bit 5 of ECX", reading.check.vmx);
+    show_property(table, "VMX, bit 5 of ECX", reading.check.has_vmx);
     show_property(table, "a hypervisor beneath, bit 31 of ECX", reading.check.hypervisor);
     if (!show_heading(
             table, "What the firmware allows", Msr::feature_control,

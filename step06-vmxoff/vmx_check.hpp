@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernel.h"
+#include "x86/cpuid.hpp"
 #include "x86/msr.hpp"
 
 namespace vtx {
@@ -13,14 +14,17 @@ namespace vtx {
 /// What one logical processor says when it is asked for VMX.
 struct VmxCheck {
     char vendor[13];               ///< CPUID leaf 0, as text: "GenuineIntel".
-    bool vmx;                      ///< CPUID.1:ECX.VMX[bit 5].
+    bool has_vmx;                  ///< CPUID.1:ECX.VMX[bit 5].
     bool hypervisor;               ///< CPUID.1:ECX[bit 31]: we are a guest ourselves.
     std::uint64_t feature_control; ///< IA32_FEATURE_CONTROL; 0 where there is no VMX.
 
     /// Until the firmware locks the register, VMXON faults whatever the other bits say.
-    bool locked() const { return (feature_control & 1) != 0; }
+    bool locked() const { return (feature_control & FeatureControl::lock) != 0; }
     /// VMXON is allowed: bit 1 inside SMX operation (Linux booted by tboot), bit 2 outside.
-    bool allowed() const { return (feature_control & 6) != 0; }
+    bool allowed() const {
+        return (feature_control &
+                (FeatureControl::vmx_inside_smx | FeatureControl::vmx_outside_smx)) != 0;
+    }
 };
 
 /// Asks the logical processor that runs this. The answer may be kept only for that processor.
@@ -39,13 +43,13 @@ inline VmxCheck check_vmx() {
     // Leaf 1: the answer is bit 5 of ECX. Some texts test EAX: bit 5 there belongs to the model
     // number, so the test says yes on some CPUs that have VMX, and on some that have not.
     asm("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(1), "c"(0));
-    check.vmx = (ecx & (1u << 5)) != 0;
-    check.hypervisor = (ecx & (1u << 31)) != 0;
+    check.has_vmx = (ecx & Cpuid1Ecx::vmx) != 0;
+    check.hypervisor = (ecx & Cpuid1Ecx::hypervisor) != 0;
     // [exercise 01-1]
 
     // The register exists only where the feature does: RDMSR would fault on other CPUs. (And a
     // hypervisor below us may have forgotten it: then it counts as "not allowed".)
-    if (check.vmx)
+    if (check.has_vmx)
         check.feature_control = read_msr_safe(Msr::feature_control).value_or(0);
     return check;
 }
@@ -53,7 +57,7 @@ inline VmxCheck check_vmx() {
 /// Says in one sentence why a processor with this answer cannot enter VMX operation, and what to
 /// do about it. Returns 0 if it can, else -ENODEV (no VMX) or -EACCES (not allowed by firmware).
 inline int refuse_without_vmx(const VmxCheck &check) {
-    if (!check.vmx) {
+    if (!check.has_vmx) {
         vtx_log_error(
             "this CPU (%s) has no VMX (CPUID.1:ECX[5] is 0): %s", check.vendor,
             check.hypervisor
