@@ -107,7 +107,7 @@ struct Exit {
 
 private:
     void clear_shadow() const {
-        static constexpr std::uint32_t sti_or_mov_ss = 3;
+        static constexpr std::uint32_t sti_or_mov_ss = Blocking::sti | Blocking::mov_ss;
         const std::uint32_t blocked = vmcs.read(Field32::guest_interruptibility);
         if ((blocked & sti_or_mov_ss) != 0) [[unlikely]] {
             vmcs.write(Field32::guest_interruptibility, blocked & ~sti_or_mov_ss);

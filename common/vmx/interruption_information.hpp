@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// Events as a VMCS describes them: what exited, what was being delivered when it exited, and what
-/// the next VM entry shall inject. Also what a second exception during delivery becomes.
+/// the next VM entry shall inject. Also what blocks events, and what a second exception during
+/// delivery becomes.
 #pragma once
 
 #include "x86/exceptions.hpp"
@@ -112,6 +113,15 @@ struct InterruptionInformation {
 
     friend constexpr bool
     operator==(const InterruptionInformation &, const InterruptionInformation &) = default;
+};
+
+/// Bits of the interruptibility state. \sdm{table-format-of-interruptibility-state}
+struct Blocking {
+    static constexpr std::uint32_t sti = 1u << 0;    ///< by STI, for one instruction
+    static constexpr std::uint32_t mov_ss = 1u << 1; ///< by MOV SS or POP SS, likewise
+    static constexpr std::uint32_t smi = 1u << 2;    ///< of SMIs
+    static constexpr std::uint32_t nmi = 1u << 3;    ///< of NMIs; of virtual NMIs with that control
+    static constexpr std::uint32_t enclave = 1u << 4; ///< an enclave was interrupted
 };
 
 /// What happens when an exception occurs while another event is being delivered.

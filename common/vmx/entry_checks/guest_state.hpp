@@ -11,17 +11,9 @@
 #include "vmx/entry_checks/examination.hpp"
 #include "vmx/entry_checks/exit_entry_controls.hpp"
 #include "vmx/entry_checks/guest_segments.hpp"
+#include "vmx/interruption_information.hpp"
 
 namespace vtx::entry_checks {
-
-/// Bits of the interruptibility state. \sdm{table-format-of-interruptibility-state}
-struct Blocking {
-    static constexpr std::uint32_t sti = 1u << 0;    ///< by STI, for one instruction
-    static constexpr std::uint32_t mov_ss = 1u << 1; ///< by MOV SS or POP SS, likewise
-    static constexpr std::uint32_t smi = 1u << 2;    ///< of SMIs
-    static constexpr std::uint32_t nmi = 1u << 3;    ///< of NMIs; of virtual NMIs with that control
-    static constexpr std::uint32_t enclave = 1u << 4; ///< an enclave was interrupted
-};
 
 /// Values of the activity state. \sdm{guest-non-register-state}
 struct Activity {
