@@ -119,13 +119,6 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
     return value;
 }
 
-/// CR8: the task-priority class, bits 7:4 of the local APIC's TPR.
-[[gnu::always_inline]] inline std::uint64_t read_cr8() {
-    std::uint64_t value = 0;
-    asm volatile("mov %%cr8, %0" : "=r"(value));
-    return value;
-}
-
 /// Writes CR0. A reserved bit or a forbidden combination gives \#GP.
 [[gnu::always_inline]] inline void write_cr0(std::uint64_t value) {
     asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
@@ -140,11 +133,6 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
 /// Linux's shadow copy of CR4 is not changed: keep interrupts off until the old value is back.
 [[gnu::always_inline]] inline void write_cr4(std::uint64_t value) {
     asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
-}
-
-/// Writes CR8. Bits above 3:0 must be 0, or \#GP.
-[[gnu::always_inline]] inline void write_cr8(std::uint64_t value) {
-    asm volatile("mov %0, %%cr8" : : "r"(value) : "memory");
 }
 
 /// DR`number`, for number 0, 1, 2, 3, 6 or 7. Any other number is refused by the compiler.

@@ -132,10 +132,4 @@ static_assert(sizeof(DescriptorTableRegister) == 10, "SGDT stores ten bytes in 6
     asm volatile("mov %0, %%fs" : : "r"(selector.value) : "memory");
 }
 
-/// Loads GS, and with it the GS base. In a 64-bit Linux kernel everything per CPU hangs on that
-/// base, the stack protector too: write IA32_GS_BASE at once, with nothing in between.
-[[gnu::always_inline]] inline void load_gs(Selector selector) {
-    asm volatile("mov %0, %%gs" : : "r"(selector.value) : "memory");
-}
-
 } // namespace vtx
