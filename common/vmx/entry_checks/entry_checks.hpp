@@ -75,13 +75,7 @@ static_assert(rule_count <= rule_limit, "Verdict has no bit for the last rules")
 /// The index in all_rules of the rule with this id ("C07"); rule_count if there is none.
 constexpr std::size_t find_rule(const char *id) {
     for (std::size_t i = 0; i < rule_count; ++i) {
-        const char *left = all_rules[i].id;
-        const char *right = id;
-        while (*left != 0 && *left == *right) {
-            ++left;
-            ++right;
-        }
-        if (*left == *right) {
+        if (__builtin_strcmp(all_rules[i].id, id) == 0) {
             return i;
         }
     }

@@ -49,13 +49,7 @@ constexpr SdmReference sdm_reference(const char *key) {
     const bool newer = *key == '+';
     const char *const name = newer ? key + 1 : key;
     for (const SdmSection &section : sdm_sections) {
-        const char *left = section.key;
-        const char *right = name;
-        while (*left != 0 && *left == *right) {
-            ++left;
-            ++right;
-        }
-        if (*left == *right) {
+        if (__builtin_strcmp(section.key, name) == 0) {
             return {section.title, newer ? "" : section.number};
         }
     }
