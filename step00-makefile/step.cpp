@@ -8,19 +8,19 @@ namespace {
 
 /// Says when it begins and when it ends. The destructor runs at the end of the scope, whichever
 /// way the scope is left: that is how every later step undoes what it did to the processor.
-class Scope {
+class Announcer {
 public:
-    Scope() { vtx_log("a scope begins: constructor"); }
-    ~Scope() { vtx_log("the scope ends: destructor"); }
-    Scope(const Scope &) = delete;
-    Scope &operator=(const Scope &) = delete;
+    Announcer() { vtx_log("a scope begins: constructor"); }
+    ~Announcer() { vtx_log("the scope ends: destructor"); }
+    Announcer(const Announcer &) = delete;
+    Announcer &operator=(const Announcer &) = delete;
 };
 
 } // namespace
 
 int step_start() {
     vtx_log("C++ compiler: g++ " __VERSION__ ", standard %ld", __cplusplus);
-    Scope scope;
+    const Announcer announcer;
     vtx_log("inside the scope");
     return 0;
 }

@@ -8,6 +8,8 @@
 #include "vmx/capabilities.hpp"
 #include "vmx/failure.hpp"
 #include "vmx/instructions.hpp"
+#include "vmx/log_failure.hpp"
+#include "vmx/require_capabilities.hpp"
 #include "vmx_check.hpp"
 #include "vmx_operation.hpp"
 #include "x86/control_registers.hpp"
@@ -67,8 +69,10 @@ int tell(unsigned int cpu, void *context) {
 
     if (const int error = refuse_without_vmx(visit.check))
         return error;
-    if (visit.failure)
-        return visit.failure.tell();
+    if (visit.failure) {
+        log_failure(visit.failure);
+        return visit.failure.error();
+    }
     if (visit.processors++ == 0) {
         vtx_log(
             "cpu %u: CR4 is %#llx, VMXE (bit 13) is 0", cpu, static_cast<ull>(visit.cr4_before));
@@ -101,24 +105,21 @@ int tell(unsigned int cpu, void *context) {
 int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
-    const auto vmx = read_capabilities(read_msr_safe);
-    if (!vmx) {
-        vtx_log_error("this CPU has VMX, but its capability MSRs cannot be read: its hypervisor "
-                      "passes VMX on only in part");
-        return -VTX_EOPNOTSUPP;
-    }
+    VmxCapabilities vmx;
+    if (const int error = require_capabilities(vmx))
+        return error;
 
     VmxonRegion region;
-    if (!region.allocate(*vmx)) {
+    if (!region.allocate(vmx)) {
         vtx_log_error("no memory for the VMXON region");
         return -VTX_ENOMEM;
     }
     vtx_log(
         "VMXON region at %#llx, VMCS revision identifier %#x",
-        static_cast<unsigned long long>(region.physical().value), vmx->revision());
+        static_cast<unsigned long long>(region.physical().value), vmx.revision());
 
     // One region serves all processors, for they enter and leave one after the other.
-    Visit visit{region, *vmx};
+    Visit visit{region, vmx};
     if (const int error = vtx_visit_cpus(enter_and_leave, tell, &visit))
         return error;
     vtx_log(

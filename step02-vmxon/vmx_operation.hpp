@@ -53,14 +53,15 @@ public:
     /// \sdm{enabling-and-entering-vmx-operation} \sdm{restrictions-on-vmx-operation}
     VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx, Failure &failure)
         : region_(region), failure_(failure), cr4_before_(read_cr4()) {
-        failure_.note(obstacle(vmx));
+        failure_.note({.kind = obstacle(vmx)});
         // The processor demands some bits of CR0 and CR4 to be 1 and some to be 0. A running
         // Linux satisfies it, and if one day it does not, to change them would break Linux.
         const std::uint64_t cr4 = cr4_before_ | Cr4::vmxe;
         if (violated_fixed_bits(read_cr0(), vmx.cr0_fixed0, vmx.cr0_fixed1) != 0)
-            failure_.note(Failure::unfit_register("CR0", read_cr0()));
+            failure_.note(
+                {.kind = Failure::Kind::unfit_register, .name = "CR0", .value = read_cr0()});
         if (violated_fixed_bits(cr4, vmx.cr4_fixed0, vmx.cr4_fixed1) != 0)
-            failure_.note(Failure::unfit_register("CR4", cr4));
+            failure_.note({.kind = Failure::Kind::unfit_register, .name = "CR4", .value = cr4});
         if (failure_)
             return;
 
@@ -96,21 +97,21 @@ public:
     VmxOperation &operator=(const VmxOperation &) = delete;
 
 private:
-    /// Why not even to try: empty if there is no reason.
-    Failure obstacle(const VmxCapabilities &vmx) const {
+    /// Why not even to try; none if there is no reason.
+    Failure::Kind obstacle(const VmxCapabilities &vmx) const {
         if ((cr4_before_ & Cr4::vmxe) != 0)
-            return Failure::vmx_in_use();
+            return Failure::Kind::vmx_in_use;
         // `vmx` was read where the module was loaded. Nothing promises that all processors of a
         // machine have the same.
         if (read_capabilities(read_msr_safe) != vmx)
-            return Failure::other_capabilities();
+            return Failure::Kind::other_capabilities;
         if (is_traced())
-            return Failure::tracing();
+            return Failure::Kind::tracing;
         // Precise events of perf: the processor writes a record into a buffer at a linear address
         // of Linux, and in the guest there is no memory at that address.
         if (read_msr_safe(Msr::pebs_enable).value_or(0) != 0)
-            return Failure::sampling();
-        return {};
+            return Failure::Kind::sampling;
+        return Failure::Kind::none;
     }
 
     /// True if Intel Processor Trace is running. On some processors VMXON would stop it behind the

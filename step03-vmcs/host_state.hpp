@@ -55,33 +55,33 @@ struct HostState {
     /// In VMX operation: the CR4 that a VM exit loads must have VMXE set.
     /// \sdm{host-state-area} \sdm{checks-on-host-segment-and-descriptor-table-registers}
     void write_to(CurrentVmcs &vmcs, const VmcsControls &controls) const {
-        vmcs.set(FieldNatural::host_cr0, read_cr0());
-        vmcs.set(FieldNatural::host_cr3, read_cr3());
-        vmcs.set(FieldNatural::host_cr4, read_cr4());
+        vmcs.write_checked(FieldNatural::host_cr0, read_cr0());
+        vmcs.write_checked(FieldNatural::host_cr3, read_cr3());
+        vmcs.write_checked(FieldNatural::host_cr4, read_cr4());
 
         // [exercise 03-4]
         // Privilege bits in these selectors are not allowed. ES, DS, FS and GS may hold a user
         // program's selectors, which have them: the VM exit makes them null instead.
-        vmcs.set(Field16::host_cs_selector, cs.value);
-        vmcs.set(Field16::host_ss_selector, ss.value);
-        vmcs.set(Field16::host_ds_selector, std::uint16_t{0});
-        vmcs.set(Field16::host_es_selector, std::uint16_t{0});
-        vmcs.set(Field16::host_fs_selector, std::uint16_t{0});
-        vmcs.set(Field16::host_gs_selector, std::uint16_t{0});
-        vmcs.set(Field16::host_tr_selector, tr.value);
+        vmcs.write_checked(Field16::host_cs_selector, cs.value);
+        vmcs.write_checked(Field16::host_ss_selector, ss.value);
+        vmcs.write_checked(Field16::host_ds_selector, std::uint16_t{0});
+        vmcs.write_checked(Field16::host_es_selector, std::uint16_t{0});
+        vmcs.write_checked(Field16::host_fs_selector, std::uint16_t{0});
+        vmcs.write_checked(Field16::host_gs_selector, std::uint16_t{0});
+        vmcs.write_checked(Field16::host_tr_selector, tr.value);
         // [exercise 03-4]
 
-        vmcs.set(FieldNatural::host_fs_base, fs_base);
-        vmcs.set(FieldNatural::host_gs_base, gs_base);
-        vmcs.set(FieldNatural::host_tr_base, tr_base);
-        vmcs.set(FieldNatural::host_gdtr_base, gdtr.base);
-        vmcs.set(FieldNatural::host_idtr_base, idtr.base);
+        vmcs.write_checked(FieldNatural::host_fs_base, fs_base);
+        vmcs.write_checked(FieldNatural::host_gs_base, gs_base);
+        vmcs.write_checked(FieldNatural::host_tr_base, tr_base);
+        vmcs.write_checked(FieldNatural::host_gdtr_base, gdtr.base);
+        vmcs.write_checked(FieldNatural::host_idtr_base, idtr.base);
 
-        vmcs.set(Field32::host_sysenter_cs, static_cast<std::uint32_t>(sysenter_cs));
-        vmcs.set(FieldNatural::host_sysenter_esp, sysenter_esp);
-        vmcs.set(FieldNatural::host_sysenter_eip, sysenter_eip);
+        vmcs.write_checked(Field32::host_sysenter_cs, static_cast<std::uint32_t>(sysenter_cs));
+        vmcs.write_checked(FieldNatural::host_sysenter_esp, sysenter_esp);
+        vmcs.write_checked(FieldNatural::host_sysenter_eip, sysenter_eip);
         if (controls.has_efer())
-            vmcs.set(Field64::host_efer, efer);
+            vmcs.write_checked(Field64::host_efer, efer);
     }
 };
 

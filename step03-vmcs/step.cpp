@@ -13,6 +13,8 @@
 #include "vmcs.hpp"
 #include "vmcs_controls.hpp"
 #include "vmx/capabilities.hpp"
+#include "vmx/log_failure.hpp"
+#include "vmx/require_capabilities.hpp"
 #include "vmx/snapshot.hpp"
 #include "vmx_check.hpp"
 #include "vmx_operation.hpp"
@@ -31,7 +33,7 @@ struct Step {
     VmcsRegion region, odd_region;
 
     PhysicalAddress current{};
-    unsigned fields_set = 0;
+    unsigned fields_checked = 0;
     Provoked provoked{};
     VmcsSnapshot snapshot{};
 
@@ -62,7 +64,7 @@ void fill_vmcs(Step &step, Failure &failure) {
     write_controls(vmcs, step.controls);
     host.write_to(vmcs, step.controls);
     write_guest_state(vmcs, step.vmx, step.controls, {0, 0, 0});
-    step.fields_set = vmcs.fields_set();
+    step.fields_checked = vmcs.fields_checked();
 
     if (const Result result = vmptrst(step.current); !result.ok())
         failure.note(Failure::instruction(result));
@@ -91,7 +93,8 @@ void tell(const Step &step) {
         "VM-exit controls %#x, VM-entry controls %#x", step.controls.exit.bits,
         step.controls.entry.bits);
     vtx_log(
-        "%u fields written with VMWRITE, and each read back the same with VMREAD", step.fields_set);
+        "%u fields written with VMWRITE, and each read back the same with VMREAD",
+        step.fields_checked);
     step.provoked.tell();
     vtx_log(
         "this processor has %zu VMCS fields: see /sys/kernel/debug/step03_vmcs/vmcs",
@@ -103,19 +106,14 @@ void tell(const Step &step) {
 int step_start() {
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
-    const auto vmx = read_capabilities(read_msr_safe);
-    if (!vmx) {
-        vtx_log_error("this CPU has VMX, but its capability MSRs cannot be read: its hypervisor "
-                      "passes VMX on only in part");
-        return -VTX_EOPNOTSUPP;
-    }
 
     Box<Step> step;
     if (!step.allocate()) {
         vtx_log_error("no memory for the step's data");
         return -VTX_ENOMEM;
     }
-    step->vmx = *vmx;
+    if (const int error = require_capabilities(step->vmx))
+        return error;
     if (const int error = choose_controls(step->vmx, step->controls))
         return error;
     if (!step->allocate()) {
@@ -125,8 +123,10 @@ int step_start() {
 
     Failure failure;
     fill_vmcs(*step, failure);
-    if (failure)
-        return failure.tell();
+    if (failure) {
+        log_failure(failure);
+        return failure.error();
+    }
     tell(*step);
     if (step->current != step->region.physical() ||
         !step->provoked.as_expected(step->vmx.writes_read_only_fields())) {

@@ -28,13 +28,14 @@ public:
         has_looked_ = true;
     }
 
-    /// True if look() was called.
+    /// True if look() was called, and tell() not yet.
     bool has_looked() const { return has_looked_; }
 
     /// Examines what was seen and logs each rule that is broken, with the field, its value and the
     /// place in the SDM. Returns true if none is. Rules that look into memory which `memory` does
     /// not give stay undecided. Not inside a scope: it prints.
     bool tell(const VmxCapabilities &vmx, const PhysicalMemory &memory = {}) {
+        has_looked_ = false;
         EntrySituation situation;
         situation.current_vmcs = current_.value;
         situation.memory = memory;

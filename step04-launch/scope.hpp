@@ -9,47 +9,14 @@
 #include "host_state.hpp"
 #include "interrupts.hpp"
 #include "kernel.h"
+#include "vcpu.hpp"
 #include "vm_entry.hpp"
 #include "vmcs.hpp"
-#include "vmcs_controls.hpp"
 #include "vmx/capabilities.hpp"
 #include "vmx_operation.hpp"
 #include "x86/control_registers.hpp"
 
 namespace vtx {
-
-/// What scopes need and what outlives them: one for each guest.
-struct Machine {
-    VmxCapabilities vmx{};
-    VmcsControls controls{};
-    VmxonRegion vmxon{};
-    VmcsRegion region{};
-
-    /// Reads what this processor can do, chooses the controls, takes the memory. Returns 0, or a
-    /// negative errno after a sentence in the log.
-    int prepare() {
-        const auto capabilities = read_capabilities(read_msr_safe);
-        if (!capabilities) {
-            vtx_log_error("this CPU has VMX, but its capability MSRs cannot be read: its "
-                          "hypervisor passes VMX on only in part");
-            return -VTX_EOPNOTSUPP;
-        }
-        // Linux gets an NMI by INT 2, which FRED would deliver as something else.
-        if ((read_cr4() & Cr4::fred) != 0) {
-            vtx_log_error(
-                "this kernel uses FRED, which this step does not know: boot with fred=off");
-            return -VTX_EOPNOTSUPP;
-        }
-        vmx = *capabilities;
-        if (const int error = choose_controls(vmx, controls))
-            return error;
-        if (!vmxon.allocate(vmx) || !region.allocate(vmx)) {
-            vtx_log_error("no memory for the VMXON region and the VMCS");
-            return -VTX_ENOMEM;
-        }
-        return 0;
-    }
-};
 
 /// Hands Linux, after the scope, what a VM exit took from it: an NMI or a machine check. Linux's
 /// handler may find that the machine must crash and never return, so it must not run in VMX
@@ -82,15 +49,14 @@ struct Scope {
     OwedToHost &owed;
 };
 
-/// Runs `work(scope)` in VMX operation with the machine's VMCS current and its host state written.
+/// Runs `work(scope)` in VMX operation with the VMCS of `vcpu` current and its host state written.
 /// Returns what went wrong, if something did, before `work` or in an access to the VMCS.
 ///
 /// Destructors undo everything in the opposite order: VMCLEAR, VMXOFF, CR4, what VM exits spoiled,
 /// what Linux is owed, interrupts on. The VMCS keeps the guest: a later scope, on this processor or
 /// another, goes on where it stopped. `work` must not print, allocate, sleep or touch user memory.
 /// (Inlined, for objtool refuses the long names that templates over lambdas have.)
-template <typename Work>
-[[gnu::always_inline]] inline Failure in_scope(const Machine &machine, Work work) {
+template <typename Work> [[gnu::always_inline]] inline Failure in_scope(Vcpu &vcpu, Work work) {
     Failure failure; // outlives the scope, for VMCLEAR and VMXOFF can fail too
     {
         // [exercise 04-4]
@@ -99,17 +65,19 @@ template <typename Work>
         OwedToHost owed;
         const HostState host = HostState::capture();
         const HostRepair repair(host);
-        const VmxOperation operation(machine.vmxon, machine.vmx, failure);
+        const VmxOperation operation(vcpu.vmxon, vcpu.vmx, failure);
         if (failure)
             return failure;
 
-        CurrentVmcs vmcs(machine.region, failure);
-        host.write_to(vmcs, machine.controls);
-        vmcs.set(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
-        if (machine.controls.has_timer())
-            vmcs.write(Field32::preemption_timer_value, one_millisecond(machine.vmx));
+        CurrentVmcs vmcs(vcpu.vmcs, failure);
+        host.write_to(vmcs, vcpu.controls);
+        vmcs.write_checked(FieldNatural::host_rip, reinterpret_cast<std::uint64_t>(vm_exit));
+        if (vcpu.controls.has_timer())
+            vmcs.write(Field32::preemption_timer_value, one_millisecond(vcpu.vmx));
+        vcpu.load_registers();
         if (!failure)
             work(Scope{vmcs, owed});
+        vcpu.save_registers();
         owed.machine_check |= failure.is_machine_check();
     }
     return failure;

@@ -23,10 +23,10 @@ struct Spoil {
 
     /// True if the entry failed in just that way.
     bool matches(const Failure &failure) const {
-        const Result &result = failure.result();
+        const Result &result = failure.result;
         if (error != 0)
             return result.status == Status::fail_valid && result.error == error;
-        return failure.exit_reason() == exit_reason && failure.qualification() == qualification;
+        return failure.exit_reason() == exit_reason && failure.second_value == qualification;
     }
 };
 

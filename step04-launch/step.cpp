@@ -6,16 +6,17 @@
 
 #include "doctor.hpp"
 #include "guest_memory.hpp"
-#include "guest_registers.h"
 #include "guest_state.hpp"
 #include "kernel.h"
 #include "page.hpp"
 #include "scope.hpp"
 #include "spoil.hpp"
 #include "step.h"
+#include "vcpu.hpp"
 #include "vm_entry.hpp"
 #include "vmx/exit_reasons.hpp"
 #include "vmx/interruption_information.hpp"
+#include "vmx/log_failure.hpp"
 #include "vmx_check.hpp"
 
 using namespace vtx;
@@ -29,9 +30,8 @@ using ull = unsigned long long;
 
 /// Everything that this step owns while it runs.
 struct Launch {
-    Machine machine;
+    Vcpu vcpu;
     GuestMemory memory;
-    GuestRegisters registers{};
     Page msr_list;
     Doctor doctor;
 
@@ -48,7 +48,7 @@ struct Launch {
                 return true;
             },
             &msr_list};
-        return doctor.tell(machine.vmx, memory);
+        return doctor.tell(vcpu.vmx, memory);
     }
 };
 
@@ -70,29 +70,29 @@ struct FirstExit {
 // [launch]
 /// One scope: writes the VMCS, launches, and notes the exit. Returns what went wrong, if anything.
 Failure launch(Launch &step, FirstExit &first) {
+    Vcpu &vcpu = step.vcpu;
     first.scopes++;
-    return in_scope(step.machine, [&](Scope scope) {
+    return in_scope(vcpu, [&](Scope scope) {
         CurrentVmcs &vmcs = scope.vmcs;
-        write_controls(vmcs, step.machine.controls);
+        write_controls(vmcs, vcpu.controls);
         write_guest_state(
-            vmcs, step.machine.vmx, step.machine.controls,
+            vmcs, vcpu.vmx, vcpu.controls,
             {step.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
         // [exercise 04-1 04-2 04-3 04-5]
         make_mistake(vmcs, spoil, step.msr_list);
         // [exercise 04-1 04-2 04-3 04-5]
-        if (vmcs.failure())
-            return;
-        if (check && !step.doctor.has_looked()) {
+        if (check && first.scopes == 1) {
             step.doctor.look(vmcs); // and think about it outside, before the next scope enters
             return;
         }
 
-        step.registers = {};
-        GuestRegisters *registers = &step.registers;
-        if (!enter_guest(vmcs, registers, false, first.reason)) {
+        vcpu.registers = {};
+        const auto reason = enter_guest(vmcs, vcpu.registers, false);
+        if (!reason) {
             step.doctor.look(vmcs);
             return;
         }
+        first.reason = *reason;
         const auto event =
             InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
         first.qualification = vmcs.read(FieldNatural::exit_qualification);
@@ -100,30 +100,29 @@ Failure launch(Launch &step, FirstExit &first) {
         first.length = vmcs.read(Field32::exit_instruction_length);
         first.nmi = scope.owed.nmi = event.is_nmi();
         if (event.is_exception(Vector::machine_check))
-            vmcs.fail(Failure::machine_check());
+            vmcs.fail({.kind = Failure::Kind::machine_check});
     });
 }
 // [launch]
 
-/// With `spoil`: the failure that was asked for is this step's success.
-int tell_failure(Launch &step, const Spoil &asked, const Failure &failure) {
-    vtx_log("spoiled on purpose: %s", asked.mistake);
-    if (failure)
+/// The doctor's findings, and then the processor's word.
+int tell_failure(Launch &step, const Failure &failure) {
+    if (step.doctor.has_looked())
         step.is_sound();
-    const int error = failure.tell();
+    log_failure(failure);
+    return failure.error();
+}
+
+/// With `spoil`: the failure that was asked for is this step's success.
+int tell_spoiled(Launch &step, const Spoil &asked, const Failure &failure) {
+    vtx_log("spoiled on purpose: %s", asked.mistake);
+    const int error = tell_failure(step, failure);
     if (!asked.matches(failure)) {
         vtx_log_error("that is not the failure that spoil= asked for");
         return error != 0 ? error : -VTX_EIO;
     }
     vtx_log("the VM entry failed in just the way it should, and the machine goes on");
     return 0;
-}
-
-/// A failure that nobody asked for: the doctor's findings, and then the processor's word.
-int tell_unwanted_failure(Launch &step, const Failure &failure) {
-    if (step.doctor.has_looked())
-        step.is_sound();
-    return failure.tell();
 }
 
 int tell_exit(const Launch &step, const FirstExit &first) {
@@ -133,8 +132,8 @@ int tell_exit(const Launch &step, const FirstExit &first) {
     vtx_log(
         "exit qualification %#llx, guest RIP %#llx, instruction length %u",
         static_cast<ull>(first.qualification), static_cast<ull>(first.rip), first.length);
-    vtx_log("guest RBX is %#llx", static_cast<ull>(step.registers.rbx));
-    if (first.reason != ExitReason::vmcall || step.registers.rbx != 0x600d600d) {
+    vtx_log("guest RBX is %#llx", static_cast<ull>(step.vcpu.registers.rbx));
+    if (first.reason != ExitReason::vmcall || step.vcpu.registers.rbx != 0x600d600d) {
         vtx_log_error("the guest should have left by VMCALL with 0x600d600d in RBX");
         return -VTX_EIO;
     }
@@ -152,7 +151,7 @@ int step_start() {
         vtx_log_error("no memory for the guest");
         return -VTX_ENOMEM;
     }
-    if (const int error = step->machine.prepare())
+    if (const int error = step->vcpu.prepare())
         return error;
     step->memory.load(first_guest, static_cast<std::size_t>(first_guest_end - first_guest));
     vtx_log(
@@ -180,9 +179,9 @@ int step_start() {
 
     int error = 0;
     if (spoil != SPOIL_NONE)
-        error = tell_failure(*step, spoils[spoil], failure);
+        error = tell_spoiled(*step, spoils[spoil], failure);
     else
-        error = failure ? tell_unwanted_failure(*step, failure) : tell_exit(*step, first);
+        error = failure ? tell_failure(*step, failure) : tell_exit(*step, first);
     if (error == 0)
         vtx_log_fault_points();
     return error;

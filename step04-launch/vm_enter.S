@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vm_launch: enters the guest with VMLAUNCH, and returns when a VM exit has brought the processor
- * back. vm_resume: the same with VMRESUME. The launch state of the VMCS must fit.
+ * int vm_enter(struct GuestRegisters *registers, bool launched)
  *
- * In:   R12  where the guest's general registers are: loaded before, stored after
- * Out:  EBX  the exit reason, if there was a VM exit (or the entry failed on the way: bit 31), or
- *            VM_ENTER_FAIL_INVALID: not entered, and there is no current VMCS to say why, or
+ * Enters the guest, and returns when a VM exit has brought the processor back. A function like any
+ * other: RDI and RSI take the arguments, EAX the result, and RBX, RBP and R12 to R15 come back as
+ * they were.
+ *
+ * registers  the guest's general registers: loaded before the entry, stored after the exit
+ * launched   0: VMLAUNCH, the first entry since VMCLEAR; 1: VMRESUME, any other
+ * returns    VM_ENTER_EXITED, and the exit reason says why, which may be that the entry failed;
+ *            VM_ENTER_FAIL_INVALID: not entered, and there is no current VMCS to say why; or
  *            VM_ENTER_FAIL_VALID: not entered, and the VM-instruction error field says why
- *       R12, RBP and RSP are as they were; all other general registers are lost
  *
- * Called in VMX root operation, with interrupts off, with a current VMCS whose HOST_RIP is
- * vm_exit below.
- *
- * These are no C functions, which would have to save six registers that their caller hardly
- * needs. vm_enter() in vm_entry.hpp calls them, and tells the compiler what is lost.
+ * Called in VMX root operation, with interrupts off, with a current VMCS whose HOST_RIP is vm_exit.
  */
 #include <linux/linkage.h>
 #include <asm/ibt.h>
@@ -22,97 +21,91 @@
 
 #include "guest_registers.h"
 
-/* No register is left for the host in the guest. RBP may be the caller's frame pointer. The VM exit
- * loads RSP with what it is after this. A failed VMWRITE would mean that there is no current VMCS:
- * the VM entry then fails in the same way, and says so. */
-.macro push_host_registers
-	pushq	%rbp
-	pushq	%r12
-	movl	$VMCS_HOST_RSP, %eax
-	vmwrite	%rsp, %rax
-.endm
-
-/* All but RSP, which the VMCS holds. */
-.macro load_guest_registers
-	movq	GUEST_RAX(%r12), %rax
-	movq	GUEST_RCX(%r12), %rcx
-	movq	GUEST_RDX(%r12), %rdx
-	movq	GUEST_RBX(%r12), %rbx
-	movq	GUEST_RBP(%r12), %rbp
-	movq	GUEST_RSI(%r12), %rsi
-	movq	GUEST_RDI(%r12), %rdi
-	movq	GUEST_R8(%r12), %r8
-	movq	GUEST_R9(%r12), %r9
-	movq	GUEST_R10(%r12), %r10
-	movq	GUEST_R11(%r12), %r11
-	movq	GUEST_R13(%r12), %r13
-	movq	GUEST_R14(%r12), %r14
-	movq	GUEST_R15(%r12), %r15
-	movq	GUEST_R12(%r12), %r12		/* last: it was the address */
-.endm
-
-/* The processor did not enter the guest: VMfail, and the flags say of which kind. MOV and POP
- * leave the flags alone. */
-.macro return_fail
-	movl	$VM_ENTER_FAIL_INVALID, %ebx
-	popq	%r12
-	popq	%rbp
-	jc	.Lreturn_fail\@			/* CF: VMfailInvalid */
-	movl	$VM_ENTER_FAIL_VALID, %ebx	/* else ZF: VMfailValid */
-.Lreturn_fail\@:
-	RET
-.endm
-
 	.text
 
-SYM_FUNC_START(vm_launch)
-	push_host_registers
-	load_guest_registers
+SYM_FUNC_START(vm_enter)
+	/* What a C function gives back as it was. A VM exit leaves the guest's values in these. */
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	pushq	%rdi			/* after the exit it tells where the guest's registers go */
+
+	/* A VM exit loads RSP from the VMCS. If this VMWRITE fails, there is no current VMCS, and
+	 * the entry below fails for the same reason. */
+	movl	$VMCS_HOST_RSP, %eax
+	vmwrite	%rsp, %rax
+	UNWIND_HINT_SAVE		/* for the kernel's unwinder: vm_exit finds this stack again */
+
+	testb	%sil, %sil		/* for the JNZ below: MOV does not change the flags */
+
+	/* The guest's registers. RSP, RIP and RFLAGS are in the VMCS. */
+	movq	GUEST_RAX(%rdi), %rax
+	movq	GUEST_RCX(%rdi), %rcx
+	movq	GUEST_RDX(%rdi), %rdx
+	movq	GUEST_RBX(%rdi), %rbx
+	movq	GUEST_RBP(%rdi), %rbp
+	movq	GUEST_RSI(%rdi), %rsi
+	movq	GUEST_R8(%rdi), %r8
+	movq	GUEST_R9(%rdi), %r9
+	movq	GUEST_R10(%rdi), %r10
+	movq	GUEST_R11(%rdi), %r11
+	movq	GUEST_R12(%rdi), %r12
+	movq	GUEST_R13(%rdi), %r13
+	movq	GUEST_R14(%rdi), %r14
+	movq	GUEST_R15(%rdi), %r15
+	movq	GUEST_RDI(%rdi), %rdi	/* last: it was the address */
+
+	jnz	.Lresume
 	vmlaunch
-	return_fail
-SYM_FUNC_END(vm_launch)
-
-SYM_FUNC_START(vm_resume)
-	push_host_registers
-	UNWIND_HINT_SAVE	/* for the kernel's unwinder: at vm_exit the stack looks as it does here */
-	load_guest_registers
+	jmp	.Lnot_entered
+.Lresume:
 	vmresume
-	return_fail
 
-	/* HOST_RIP: every VM exit continues here, with RSP as VMWRITE stored it, interrupts off,
-	 * and the general registers as the guest left them. ENDBR is for objtool: the address of
-	 * this place is taken, and kernels with indirect-branch tracking demand one. */
+	/* The next instruction runs only if the guest was not entered. CF or ZF says how it failed;
+	 * LEA and MOV change neither. */
+.Lnot_entered:
+	leaq	8(%rsp), %rsp		/* the address is not wanted */
+	movl	$VM_ENTER_FAIL_INVALID, %eax
+	jc	.Lreturn
+	movl	$VM_ENTER_FAIL_VALID, %eax
+	jmp	.Lreturn
+
+	/* HOST_RIP: every VM exit goes on here, with RSP as VMWRITE stored it, interrupts off, and
+	 * the other registers as the guest left them. ENDBR is for objtool: the address of this
+	 * place is taken, and kernels with indirect-branch tracking demand one. */
 SYM_INNER_LABEL_ALIGN(vm_exit, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
 
-	pushq	%r12				/* the guest's */
-	movq	8(%rsp), %r12			/* the address */
-	movq	%rax, GUEST_RAX(%r12)
-	movq	%rcx, GUEST_RCX(%r12)
-	movq	%rdx, GUEST_RDX(%r12)
-	movq	%rbx, GUEST_RBX(%r12)
-	movq	%rbp, GUEST_RBP(%r12)
-	movq	%rsi, GUEST_RSI(%r12)
-	movq	%rdi, GUEST_RDI(%r12)
-	movq	%r8, GUEST_R8(%r12)
-	movq	%r9, GUEST_R9(%r12)
-	movq	%r10, GUEST_R10(%r12)
-	movq	%r11, GUEST_R11(%r12)
-	movq	%r13, GUEST_R13(%r12)
-	movq	%r14, GUEST_R14(%r12)
-	movq	%r15, GUEST_R15(%r12)
-	popq	GUEST_R12(%r12)
+	pushq	%rdi			/* the guest's */
+	movq	8(%rsp), %rdi		/* the address */
+	movq	%rax, GUEST_RAX(%rdi)
+	movq	%rcx, GUEST_RCX(%rdi)
+	movq	%rdx, GUEST_RDX(%rdi)
+	movq	%rbx, GUEST_RBX(%rdi)
+	movq	%rbp, GUEST_RBP(%rdi)
+	movq	%rsi, GUEST_RSI(%rdi)
+	movq	%r8, GUEST_R8(%rdi)
+	movq	%r9, GUEST_R9(%rdi)
+	movq	%r10, GUEST_R10(%rdi)
+	movq	%r11, GUEST_R11(%rdi)
+	movq	%r12, GUEST_R12(%rdi)
+	movq	%r13, GUEST_R13(%rdi)
+	movq	%r14, GUEST_R14(%rdi)
+	movq	%r15, GUEST_R15(%rdi)
+	popq	GUEST_RDI(%rdi)
+	addq	$8, %rsp
+	movl	$VM_ENTER_EXITED, %eax
 
-	/* That this VMREAD should fail is unthinkable, so any failure will do for an answer. */
-	movl	$VMCS_EXIT_REASON, %ebx
-	vmread	%rbx, %rbx
-	jbe	.Lread_failed
-
+.Lreturn:
+	popq	%r15
+	popq	%r14
+	popq	%r13
 	popq	%r12
+	popq	%rbx
 	popq	%rbp
 	RET
-
-.Lread_failed:
-	return_fail
-SYM_FUNC_END(vm_resume)
+SYM_FUNC_END(vm_enter)

@@ -51,8 +51,8 @@ private:
 /// state of a fresh page is undefined, and last, for only then has the processor written back
 /// what it holds and may the page be freed or used on another processor.
 ///
-/// A failed access is the end of it: VMCLEAR follows at once, so that no guest can be entered with
-/// half of a state, and nobody need ask before each entry.
+/// A failed access is remembered, and the first one counts. No guest is entered after it, for half
+/// of a state may be missing.
 /// \sdm{initializing-a-vmcs} \sdm{software-use-of-virtual-machine-control-structures}
 class CurrentVmcs {
 public:
@@ -74,30 +74,29 @@ public:
     PhysicalAddress physical() const { return region_.physical(); }
 
     /// The field's value, in the field's width; 0 if VMREAD failed, which failure() remembers.
-    template <VmcsField F> [[gnu::always_inline]] field_value_t<F> read(F field) {
+    template <VmcsField F> field_value_t<F> read(F field) {
         std::uint64_t value = 0;
-        if (!vmread_succeeds(field_encoding(field), value)) [[unlikely]] {
-            note_read(field_encoding(field));
-            value = 0;
-        }
+        note(vmread(field_encoding(field), value), field_encoding(field));
         return static_cast<field_value_t<F>>(value);
     }
 
     /// Writes a field. A value that is wider than the field does not compile. failure() remembers
     /// if VMWRITE failed.
-    template <VmcsField F, FitsField<F> Value>
-    [[gnu::always_inline]] void write(F field, Value value) {
-        if (!vmwrite_succeeds(field_encoding(field), value)) [[unlikely]]
-            note_write(field_encoding(field), value);
+    template <VmcsField F, FitsField<F> Value> void write(F field, Value value) {
+        note(vmwrite(field_encoding(field), value), field_encoding(field));
     }
 
     /// Writes a field and reads it back: for setting up, where a slip should show at its line.
-    template <VmcsField F, FitsField<F> Value> void set(F field, Value value) {
+    template <VmcsField F, FitsField<F> Value> void write_checked(F field, Value value) {
         write(field, value);
         const field_value_t<F> held = read(field);
         if (held != value)
-            fail(Failure::readback(field_encoding(field), value, held));
-        fields_set_++;
+            fail(
+                {.kind = Failure::Kind::readback,
+                 .field = field_encoding(field),
+                 .value = value,
+                 .second_value = held});
+        fields_checked_++;
     }
 
     /// Reads every field that this processor has.
@@ -111,38 +110,29 @@ public:
     }
 
     /// Remembers a failure that the caller met, unless there was one before.
-    [[gnu::cold, gnu::noinline]] void fail(const Failure &failure) { failure_.note(failure); }
+    void fail(const Failure &failure) { failure_.note(failure); }
 
     /// The first thing that went wrong in this scope; empty if nothing did.
     const Failure &failure() const { return failure_; }
 
-    /// How many times set() was called.
-    unsigned fields_set() const { return fields_set_; }
+    /// How many times write_checked() was called.
+    unsigned fields_checked() const { return fields_checked_; }
 
 private:
-    /// Keeps the first failure.
-    [[gnu::noinline]] bool note(const Result &result, std::uint32_t field = 0) {
-        if (!result.ok())
-            fail(Failure::instruction(result, field));
+    /// Remembers it if the instruction failed. Returns whether it succeeded.
+    bool note(Result result, std::uint32_t field = 0) {
+        if (!result.ok()) [[unlikely]]
+            fail_instruction(result, field);
         return result.ok();
     }
 
-    /// A VMREAD that failed: asks once more how, and gives the VMCS up.
-    [[gnu::cold, gnu::noinline]] void note_read(std::uint32_t field) {
-        std::uint64_t value = 0;
-        note(vmread(field, value), field);
-        note(vmclear(physical()));
-    }
-
-    /// A VMWRITE that failed, likewise.
-    [[gnu::cold, gnu::noinline]] void note_write(std::uint32_t field, std::uint64_t value) {
-        note(vmwrite(field, value), field);
-        note(vmclear(physical()));
+    [[gnu::cold]] void fail_instruction(Result result, std::uint32_t field) {
+        fail(Failure::instruction(result, field));
     }
 
     const VmcsRegion &region_;
     Failure &failure_;
-    unsigned fields_set_ = 0;
+    unsigned fields_checked_ = 0;
 };
 
 } // namespace vtx

@@ -102,25 +102,25 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
 /// Writes the control fields, in the SDM's order. \sdm{vm-exit-control-fields-in-vmcs}
 /// \sdm{vm-entry-control-fields-in-vmcs}
 inline void write_controls(CurrentVmcs &vmcs, const VmcsControls &controls) {
-    vmcs.set(Field32::pin_based_controls, controls.pin.bits);
-    vmcs.set(Field32::primary_controls, controls.primary.bits);
+    vmcs.write_checked(Field32::pin_based_controls, controls.pin.bits);
+    vmcs.write_checked(Field32::primary_controls, controls.primary.bits);
     if (controls.primary.has(PrimaryControl::activate_secondary_controls))
-        vmcs.set(Field32::secondary_controls, controls.secondary.bits);
+        vmcs.write_checked(Field32::secondary_controls, controls.secondary.bits);
 
     // Every exception leaves the guest. For page faults two more fields have a say: the bit of
     // the bitmap counts if (error code & mask) == match, which 0 and 0 make always true.
-    vmcs.set(Field32::exception_bitmap, ~std::uint32_t{0});
-    vmcs.set(Field32::page_fault_error_code_mask, std::uint32_t{0});
-    vmcs.set(Field32::page_fault_error_code_match, std::uint32_t{0});
-    vmcs.set(Field32::cr3_target_count, std::uint32_t{0});
+    vmcs.write_checked(Field32::exception_bitmap, ~std::uint32_t{0});
+    vmcs.write_checked(Field32::page_fault_error_code_mask, std::uint32_t{0});
+    vmcs.write_checked(Field32::page_fault_error_code_match, std::uint32_t{0});
+    vmcs.write_checked(Field32::cr3_target_count, std::uint32_t{0});
 
-    vmcs.set(Field32::exit_controls, controls.exit.bits);
-    vmcs.set(Field32::exit_msr_store_count, std::uint32_t{0});
-    vmcs.set(Field32::exit_msr_load_count, std::uint32_t{0});
+    vmcs.write_checked(Field32::exit_controls, controls.exit.bits);
+    vmcs.write_checked(Field32::exit_msr_store_count, std::uint32_t{0});
+    vmcs.write_checked(Field32::exit_msr_load_count, std::uint32_t{0});
 
-    vmcs.set(Field32::entry_controls, controls.entry.bits);
-    vmcs.set(Field32::entry_msr_load_count, std::uint32_t{0});
-    vmcs.set(Field32::entry_interruption_information, std::uint32_t{0});
+    vmcs.write_checked(Field32::entry_controls, controls.entry.bits);
+    vmcs.write_checked(Field32::entry_msr_load_count, std::uint32_t{0});
+    vmcs.write_checked(Field32::entry_interruption_information, std::uint32_t{0});
 }
 
 } // namespace vtx

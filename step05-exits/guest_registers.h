@@ -24,14 +24,13 @@
 #define GUEST_R14 0x70
 #define GUEST_R15 0x78
 
-/* The encodings of the VMCS fields that vm_enter.S writes and reads. */
+/* The encoding of the VMCS field that vm_enter() writes. */
 #define VMCS_HOST_RSP 0x6c14
-#define VMCS_EXIT_REASON 0x4402
 
-/* What vm_enter returns instead of an exit reason if the guest was not entered. No exit reason
- * looks like this: its bit 16 is always 0. */
-#define VM_ENTER_FAIL_VALID 0xfffffffe
-#define VM_ENTER_FAIL_INVALID 0xffffffff
+/* What vm_enter() returns. */
+#define VM_ENTER_EXITED 0
+#define VM_ENTER_FAIL_INVALID 1
+#define VM_ENTER_FAIL_VALID 2
 
 #ifndef __ASSEMBLER__
 #include <cstddef>
@@ -58,7 +57,6 @@ static_assert(offsetof(GuestRegisters, rdi) == GUEST_RDI);
 static_assert(offsetof(GuestRegisters, r8) == GUEST_R8);
 static_assert(offsetof(GuestRegisters, r15) == GUEST_R15);
 static_assert(field_encoding(FieldNatural::host_rsp) == VMCS_HOST_RSP);
-static_assert(field_encoding(Field32::exit_reason) == VMCS_EXIT_REASON);
 
 }  // namespace vtx
 #endif

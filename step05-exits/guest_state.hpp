@@ -46,10 +46,10 @@ struct GuestView {
 inline void set_segment(
     CurrentVmcs &vmcs, const Segment &segment, Field16 selector, FieldNatural base, Field32 limit,
     Field32 access_rights) {
-    vmcs.set(selector, segment.selector.value);
-    vmcs.set(base, segment.base);
-    vmcs.set(limit, segment.limit);
-    vmcs.set(access_rights, segment.access_rights.value);
+    vmcs.write_checked(selector, segment.selector.value);
+    vmcs.write_checked(base, segment.base);
+    vmcs.write_checked(limit, segment.limit);
+    vmcs.write_checked(access_rights, segment.access_rights.value);
 }
 
 /// Writes all segment registers: 64-bit code in CS, and nothing that can be loaded or used in the
@@ -95,41 +95,41 @@ inline void write_guest_state(
     const GuestStart &start) {
     const GuestView view = GuestView::make(vmx);
 
-    vmcs.set(FieldNatural::guest_cr0, view.cr0);
-    vmcs.set(FieldNatural::guest_cr3, start.cr3);
-    vmcs.set(FieldNatural::guest_cr4, view.cr4);
-    vmcs.set(FieldNatural::guest_dr7, std::uint64_t{0x400});
-    vmcs.set(FieldNatural::guest_rsp, start.rsp);
-    vmcs.set(FieldNatural::guest_rip, start.rip);
+    vmcs.write_checked(FieldNatural::guest_cr0, view.cr0);
+    vmcs.write_checked(FieldNatural::guest_cr3, start.cr3);
+    vmcs.write_checked(FieldNatural::guest_cr4, view.cr4);
+    vmcs.write_checked(FieldNatural::guest_dr7, std::uint64_t{0x400});
+    vmcs.write_checked(FieldNatural::guest_rsp, start.rsp);
+    vmcs.write_checked(FieldNatural::guest_rip, start.rip);
     // IF is harmless, for every external interrupt leaves the guest whatever IF says. Bochs 2.7
     // sees a pending interrupt only if IF is 1 at the VM entry.
-    vmcs.set(FieldNatural::guest_rflags, Rflags::always_1 | Rflags::if_);
+    vmcs.write_checked(FieldNatural::guest_rflags, Rflags::always_1 | Rflags::if_);
 
     set_segments(vmcs);
     // No descriptor table: any use of one faults, until the guest brings its own.
-    vmcs.set(FieldNatural::guest_gdtr_base, std::uint64_t{0});
-    vmcs.set(Field32::guest_gdtr_limit, std::uint32_t{0});
-    vmcs.set(FieldNatural::guest_idtr_base, std::uint64_t{0});
-    vmcs.set(Field32::guest_idtr_limit, std::uint32_t{0});
+    vmcs.write_checked(FieldNatural::guest_gdtr_base, std::uint64_t{0});
+    vmcs.write_checked(Field32::guest_gdtr_limit, std::uint32_t{0});
+    vmcs.write_checked(FieldNatural::guest_idtr_base, std::uint64_t{0});
+    vmcs.write_checked(Field32::guest_idtr_limit, std::uint32_t{0});
 
-    vmcs.set(Field64::guest_debugctl, std::uint64_t{0});
-    vmcs.set(Field32::guest_sysenter_cs, std::uint32_t{0});
-    vmcs.set(FieldNatural::guest_sysenter_esp, std::uint64_t{0});
-    vmcs.set(FieldNatural::guest_sysenter_eip, std::uint64_t{0});
+    vmcs.write_checked(Field64::guest_debugctl, std::uint64_t{0});
+    vmcs.write_checked(Field32::guest_sysenter_cs, std::uint32_t{0});
+    vmcs.write_checked(FieldNatural::guest_sysenter_esp, std::uint64_t{0});
+    vmcs.write_checked(FieldNatural::guest_sysenter_eip, std::uint64_t{0});
     if (controls.has_efer())
-        vmcs.set(Field64::guest_efer, Efer::lme | Efer::lma);
+        vmcs.write_checked(Field64::guest_efer, Efer::lme | Efer::lma);
 
-    vmcs.set(Field32::guest_activity_state, std::uint32_t{0});   // active
-    vmcs.set(Field32::guest_interruptibility, std::uint32_t{0}); // nothing blocked
-    vmcs.set(FieldNatural::guest_pending_debug_exceptions, std::uint64_t{0});
-    vmcs.set(Field64::vmcs_link_pointer, ~std::uint64_t{0}); // none
+    vmcs.write_checked(Field32::guest_activity_state, std::uint32_t{0});   // active
+    vmcs.write_checked(Field32::guest_interruptibility, std::uint32_t{0}); // nothing blocked
+    vmcs.write_checked(FieldNatural::guest_pending_debug_exceptions, std::uint64_t{0});
+    vmcs.write_checked(Field64::vmcs_link_pointer, ~std::uint64_t{0}); // none
 
     // A bit that is 1 in a mask belongs to the host: the guest reads the shadow, and a write that
     // would make it differ from the shadow leaves the guest.
-    vmcs.set(FieldNatural::cr0_guest_host_mask, ~std::uint64_t{0});
-    vmcs.set(FieldNatural::cr4_guest_host_mask, ~std::uint64_t{0});
-    vmcs.set(FieldNatural::cr0_read_shadow, view.cr0);
-    vmcs.set(FieldNatural::cr4_read_shadow, view.cr4_shadow);
+    vmcs.write_checked(FieldNatural::cr0_guest_host_mask, ~std::uint64_t{0});
+    vmcs.write_checked(FieldNatural::cr4_guest_host_mask, ~std::uint64_t{0});
+    vmcs.write_checked(FieldNatural::cr0_read_shadow, view.cr0);
+    vmcs.write_checked(FieldNatural::cr4_read_shadow, view.cr4_shadow);
 }
 
 } // namespace vtx

@@ -12,8 +12,8 @@ namespace vtx {
 /// nobody has thought of: for that the guest ends, for to resume it would be to guess.
 /// \sdm{instructions-that-cause-vm-exits-unconditionally}
 /// \sdm{instructions-that-cause-vm-exits-conditionally}
-inline Action handle_instruction(Exit exit, ExitReason reason) {
-    switch (reason) {
+inline Action handle_instruction(const Exit &exit) {
+    switch (exit.reason) {
     case ExitReason::invd: // would throw away what the host has written and not yet in memory
     case ExitReason::wbinvd:
     case ExitReason::invlpg: // its tables never change
@@ -42,7 +42,7 @@ inline Action handle_instruction(Exit exit, ExitReason reason) {
         return exit.raise(Vector::invalid_opcode);
 
     default:
-        exit.guest.reason = reason;
+        exit.vm.end.reason = exit.reason;
         return exit.end(Ending::unexpected);
     }
 }

@@ -17,9 +17,9 @@ inline constexpr std::uint16_t print_port = 0xe9;
 /// Exit reason 30. Reading a port where nothing is gives all ones, as on a real machine. INS and
 /// OUTS would have us read and write the guest's memory by its own segments and page tables: the
 /// guest ends with a word on that instead. \sdm{table-exit-qualification-for-i-o-instructions}
-inline Action handle_io(Exit exit) {
+inline Action handle_io(const Exit &exit) {
     const IoAccess access = decode_io_access(exit.qualification());
-    std::uint64_t &rax = exit.guest.registers.rax;
+    std::uint64_t &rax = exit.vcpu.registers.rax;
 
     if (access.string)
         return exit.end(Ending::string_io);
@@ -27,7 +27,7 @@ inline Action handle_io(Exit exit) {
         // Writing EAX clears the upper half of RAX; writing AL or AX leaves the rest alone.
         rax = access.size == 4 ? 0xffffffff : rax | ((1u << (8 * access.size)) - 1);
     else if (access.port == print_port && access.size == 1)
-        exit.guest.output.put(static_cast<std::byte>(rax));
+        exit.vm.output.put(static_cast<std::byte>(rax));
     return exit.skip_instruction();
 }
 // [io]

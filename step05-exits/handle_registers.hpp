@@ -25,7 +25,7 @@ inline constexpr std::uint64_t cr8_as_read = 0;
 /// Exit reason 28. CR0 and CR4 are read from the shadows in the VMCS, without an exit; a write
 /// gets here only if it would change a bit. \sdm{handling-accesses-to-control-registers}
 /// \sdm{guest-host-masks-and-read-shadows-for-cr0-and-cr4}
-inline Action handle_cr_access(Exit exit) {
+inline Action handle_cr_access(const Exit &exit) {
     const CrAccess access = decode_cr_access(exit.qualification());
     const std::uint64_t as_read = access.cr == 3 ? cr3_as_read : cr8_as_read;
     const bool has_model = access.cr == 3 || access.cr == 8;
@@ -57,7 +57,7 @@ constexpr std::uint64_t dr_as_read(unsigned number) {
 
 /// Exit reason 29. The debug registers hold the host's breakpoints, so the guest has none.
 /// \sdm{table-exit-qualification-for-mov-dr}
-inline Action handle_dr_access(Exit exit) {
+inline Action handle_dr_access(const Exit &exit) {
     const DrAccess access = decode_dr_access(exit.qualification());
 
     if (access.from_dr)
@@ -75,8 +75,8 @@ inline constexpr std::uint64_t apic_base_as_read = 0xfee00900;
 
 // [msr]
 /// Exit reason 31. \sdm{handling-special-case-msrs-and-instructions}
-inline Action handle_rdmsr(Exit exit) {
-    GuestRegisters &registers = exit.guest.registers;
+inline Action handle_rdmsr(const Exit &exit) {
+    GuestRegisters &registers = exit.vcpu.registers;
     std::uint64_t value = 0;
 
     switch (Msr{static_cast<std::uint32_t>(registers.rcx)}) {
@@ -109,8 +109,8 @@ inline Action handle_rdmsr(Exit exit) {
 }
 
 /// Exit reason 32. The three bases may be any canonical address; the others keep their value.
-inline Action handle_wrmsr(Exit exit) {
-    const GuestRegisters &registers = exit.guest.registers;
+inline Action handle_wrmsr(const Exit &exit) {
+    const GuestRegisters &registers = exit.vcpu.registers;
     const std::uint64_t value = registers.rdx << 32 | static_cast<std::uint32_t>(registers.rax);
     const Msr msr{static_cast<std::uint32_t>(registers.rcx)};
 

@@ -14,7 +14,6 @@ enum class Hypercall : std::uint64_t {
     exit = 0,  ///< RDI: status. Ends the guest.
     print = 1, ///< RDI: address, RSI: length, at most 4096 bytes. Prints; 0, -EFAULT or -ENOSPC.
     time = 2,  ///< Gives the time-stamp counter.
-    last = time,
 };
 
 /// A negative errno in a 64-bit register.
@@ -24,40 +23,37 @@ constexpr std::uint64_t error_result(int number) {
 
 /// Hypercall `print`. The address and the length are the guest's word: nothing is touched before
 /// they have been checked.
-[[gnu::noinline]] inline std::uint64_t
-print(Guest &guest, std::uint64_t address, std::uint64_t length) {
+inline std::uint64_t print(Vm &vm, std::uint64_t address, std::uint64_t length) {
     static constexpr std::uint64_t longest = 4096;
     // [exercise 05-3]
     if (length > longest || !GuestMemory::contains(address, length))
         return error_result(VTX_EFAULT);
     // [exercise 05-3]
-    if (length > guest.output.room())
+    if (length > Output::limit - vm.output.size)
         return error_result(VTX_ENOSPC);
     for (std::uint64_t i = 0; i < length; i++)
-        guest.output.put(guest.memory.byte_at(address + i));
+        vm.output.put(vm.memory.byte_at(address + i));
     return 0;
 }
 
 // [vmcall]
 /// Does what the guest asks for, and lets it go on behind its VMCALL.
 /// \sdm{vmcall-call-to-vm-monitor}
-[[gnu::always_inline]] inline Action handle_vmcall(Exit exit) {
-    GuestRegisters &registers = exit.guest.registers;
+inline Action handle_vmcall(const Exit &exit) {
+    GuestRegisters &registers = exit.vcpu.registers;
 
-    if (registers.rax > static_cast<std::uint64_t>(Hypercall::last)) {
-        registers.rax = error_result(VTX_ENOSYS);
-        return exit.skip_instruction();
-    }
     switch (static_cast<Hypercall>(registers.rax)) {
     case Hypercall::exit:
-        exit.guest.status = registers.rdi;
+        exit.vm.end.status = registers.rdi;
         return exit.end(Ending::status);
     case Hypercall::print:
-        registers.rax = print(exit.guest, registers.rdi, registers.rsi);
+        registers.rax = print(exit.vm, registers.rdi, registers.rsi);
         break;
     case Hypercall::time:
         registers.rax = __builtin_ia32_rdtsc();
         break;
+    default:
+        registers.rax = error_result(VTX_ENOSYS);
     }
     return exit.skip_instruction();
 }

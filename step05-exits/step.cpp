@@ -3,14 +3,13 @@
 /// Step 05: guests that live: their VM exits are handled, and they go on.
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "guest.hpp"
 #include "kernel.h"
 #include "page.hpp"
 #include "run.hpp"
-#include "scope.hpp"
 #include "step.h"
+#include "tell.hpp"
 #include "trace.hpp"
 #include "vmx_check.hpp"
 
@@ -23,67 +22,67 @@ namespace {
 
 using ull = unsigned long long;
 
-/// What stays from insmod to rmmod: the machine that all guests run on, one after the other, and
-/// two traces: one being written, and that of the last finished run, which is shown.
+/// What stays from insmod to rmmod: a trace that is being written, and that of the last finished
+/// run, which is shown.
 struct Step {
-    Machine machine;
     Box<Trace> running, finished;
 };
 
 constinit Step *loaded = nullptr;
 
 // [run]
-/// Runs a program to its end: from scope to scope, with the host at work in between. Returns 0
-/// if it ended with status 0, else a negative errno, after a sentence in the log.
-int run_guest(Step &step, Guest &guest, RunCounts &counts) {
+/// Runs a guest to its end: from scope to scope, with the host at work in between. Returns 0 if it
+/// ended with status 0, else a negative errno, after a sentence in the log.
+int run_guest(Step &step, Guest &guest) {
     const std::uint64_t begin = vtx_milliseconds();
+    OutputLog output;
+    Ending &how = guest.vm.end.how;
 
     step.running->begin(trace);
-    while (guest.ending == Ending::none) {
-        run_scope(step.machine, guest, counts, *step.running);
-        guest.output.log(false);
+    while (how == Ending::none) {
+        run_scope(guest, [&](CurrentVmcs &vmcs, ExitReason reason) {
+            step.running->record(vmcs, reason);
+        });
+        output.log(guest.vm.output, false);
         vtx_give_way();
-        if (guest.ending != Ending::none)
-            break;
-        if (vtx_interrupted())
-            guest.end(Ending::interrupted);
-        else if (vtx_milliseconds() - begin >= limit_ms)
-            guest.end(Ending::time_limit);
+        if (how == Ending::none && vtx_interrupted())
+            how = Ending::interrupted;
+        if (how == Ending::none && vtx_milliseconds() - begin >= limit_ms)
+            how = Ending::time_limit;
     }
-    guest.output.log(true);
+    output.log(guest.vm.output, true);
 
     vtx_lock();
     step.running.swap(step.finished);
     vtx_unlock();
-    return tell_end(step.machine, guest);
+    return tell_end(guest);
 }
 // [run]
 
-/// Gives a program memory and runs it. Returns as run_guest(), or -ENOMEM.
-int run_program(Step &step, const std::byte *program, std::size_t size, RunCounts &counts) {
+/// Makes a guest of a program and runs it. Returns as run_guest(), or what Guest::prepare() does
+/// not allow. With `told` it also says how it went.
+int run_program(Step &step, const std::byte *program, std::size_t size, bool told) {
     Box<Guest> guest;
-    if (!guest.allocate() || !guest->memory.allocate()) {
+    if (!guest.allocate()) {
         vtx_log_error("no memory for the guest");
         return -VTX_ENOMEM;
     }
-    guest->memory.load(program, size);
-    guest->check = check;
-    return run_guest(step, *guest, counts);
-}
-
-/// Runs a guest that comes with the step, and tells how it went.
-int demonstrate(Step &step, const char *name, const std::byte *begin, const std::byte *end) {
-    const auto size = static_cast<std::size_t>(end - begin);
-    RunCounts counts;
-
-    vtx_log("guest \"%s\": %zu bytes at address 0x1000", name, size);
-    const int error = run_program(step, begin, size, counts);
-    if (error == 0)
+    if (const int error = guest->prepare(program, size, check))
+        return error;
+    const int error = run_guest(step, *guest);
+    if (told && error == 0)
         vtx_log(
             "it ended with status 0 after %llu VM exits: %llu VMLAUNCH, %llu VMRESUME",
-            static_cast<ull>(step.finished->exits()), static_cast<ull>(counts.launches),
-            static_cast<ull>(step.finished->exits() - counts.launches));
+            ull{guest->counts.exits}, ull{guest->counts.launches},
+            ull{guest->counts.exits - guest->counts.launches});
     return error;
+}
+
+/// Runs a guest that comes with the step.
+int demonstrate(Step &step, const char *name, const std::byte *begin, const std::byte *end) {
+    const auto size = static_cast<std::size_t>(end - begin);
+    vtx_log("guest \"%s\": %zu bytes at address 0x1000", name, size);
+    return run_program(step, begin, size, true);
 }
 
 /// True for an ELF file, as a linker writes it unless it is told otherwise: its first bytes are
@@ -100,8 +99,7 @@ int run_written(const void *bytes, std::size_t size) {
                       "-Wl,--oformat=binary, or convert it with objcopy -O binary");
         return -VTX_ENOEXEC;
     }
-    RunCounts counts;
-    return run_program(*loaded, static_cast<const std::byte *>(bytes), size, counts);
+    return run_program(*loaded, static_cast<const std::byte *>(bytes), size, false);
 }
 
 /// The file `exits`.
@@ -122,8 +120,6 @@ int step_start() {
         vtx_log_error("no memory for the step's data");
         return -VTX_ENOMEM;
     }
-    if (const int error = step->machine.prepare())
-        return error;
     if (const int error = demonstrate(*step, "hello", hello_guest, hello_guest_end))
         return error;
     if (const int error = demonstrate(*step, "tour", tour_guest, tour_guest_end))

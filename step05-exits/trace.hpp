@@ -17,15 +17,11 @@ class Trace {
 public:
     /// How many exits are kept in full.
     static constexpr std::size_t capacity = 1024;
-    /// One for each exit reason, rounded up to a power of two: the remainder is a cheap AND.
-    static constexpr std::size_t counters = 128;
-    static_assert(exit_reason_limit <= counters);
-
     /// Forgets everything; times are told from now on.
     void begin(bool in_full) {
         for (std::uint32_t &count : by_reason_)
             count = 0;
-        next_ = records_;
+        exits_ = 0;
         in_full_ = in_full;
         start_ = __builtin_ia32_rdtsc();
     }
@@ -33,31 +29,24 @@ public:
     // [record]
     /// Notes an exit that just happened. Called in the scope, at every exit: so the record is
     /// small, and is put into words only when somebody reads the file.
-    [[gnu::always_inline]] void record(CurrentVmcs &vmcs, ExitReason reason) {
-        by_reason_[static_cast<std::size_t>(reason) % counters]++;
+    void record(CurrentVmcs &vmcs, ExitReason reason) {
+        if (const auto number = static_cast<std::size_t>(reason); number < exit_reason_limit)
+            by_reason_[number]++;
         if (in_full_) {
-            Record *const record = next_;
-            next_ = record + 1 == records_ + capacity ? records_ : record + 1;
-            record->tsc = __builtin_ia32_rdtsc();
-            record->qualification = vmcs.read(FieldNatural::exit_qualification);
-            record->rip = vmcs.read(FieldNatural::guest_rip);
-            record->reason = reason;
+            Record &record = records_[exits_ % capacity];
+            record.tsc = __builtin_ia32_rdtsc();
+            record.qualification = vmcs.read(FieldNatural::exit_qualification);
+            record.rip = vmcs.read(FieldNatural::guest_rip);
+            record.reason = reason;
         }
+        exits_++;
     }
     // [record]
-
-    /// All exits of the run.
-    std::uint64_t exits() const {
-        std::uint64_t sum = 0;
-        for (const std::uint32_t count : by_reason_)
-            sum += count;
-        return sum;
-    }
 
     /// Prints the records, then the totals by reason.
     void show(vtx_table *table) const {
         using ull = unsigned long long;
-        const std::uint64_t recorded = in_full_ ? exits() : 0;
+        const std::uint64_t recorded = in_full_ ? exits_ : 0;
         const std::uint64_t first = recorded > capacity ? recorded - capacity : 0;
 
         vtx_print(table, "# exit  reason  qualification  guest RIP  TSC since the start\n");
@@ -74,7 +63,7 @@ public:
                 static_cast<ull>(record.qualification), static_cast<ull>(record.rip),
                 static_cast<ull>(record.tsc - start_));
         }
-        vtx_print(table, "# %llu exits in all\n", static_cast<ull>(exits()));
+        vtx_print(table, "# %llu exits in all\n", static_cast<ull>(exits_));
         for (unsigned reason = 0; reason < exit_reason_limit; reason++)
             if (by_reason_[reason] != 0)
                 vtx_print(
@@ -88,10 +77,9 @@ private:
         ExitReason reason;
     };
 
-    Record *next_ = records_;
-    std::uint64_t start_ = 0;
+    std::uint64_t start_ = 0, exits_ = 0;
     bool in_full_ = false;
-    std::uint32_t by_reason_[counters]{};
+    std::uint32_t by_reason_[exit_reason_limit]{};
     Record records_[capacity]{};
 };
 

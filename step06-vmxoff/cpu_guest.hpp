@@ -7,21 +7,11 @@
 #include <cstdint>
 
 #include "guest.hpp"
-#include "host_snapshot.hpp"
 #include "kernel.h"
 #include "page.hpp"
 #include "run.hpp"
-#include "scope.hpp"
 
 namespace vtx {
-
-/// How many VM exits there were.
-struct ExitCount {
-    std::uint64_t value = 0;
-
-    /// What run_scope() calls at each.
-    void record(CurrentVmcs &, ExitReason) { value++; }
-};
 
 /// A guest that stays on its processor, and everything it needs: nothing is shared with another
 /// processor, neither the VMXON region nor the VMCS nor a counter.
@@ -31,36 +21,25 @@ struct ExitCount {
 /// did VMCLEAR, VMXOFF and CR4. Only then are the pages freed, which is what is left for this
 /// object's own destructor; to free them earlier would let the processor write its cached VMCS
 /// into somebody else's memory.
-struct CpuGuest {
-    Machine machine;
-    Guest guest;
-    RunCounts counts{};
-    ExitCount exits;
+struct CpuGuest : Guest {
     int error = 0; ///< How the guest ended: 0 or a negative errno. Told once.
     bool told = false;
 
-    /// Takes all memory and loads the program. Returns 0, or a negative errno after a sentence.
-    int prepare(const std::byte *begin, const std::byte *end) {
-        if (!guest.memory.allocate()) {
-            vtx_log_error("no memory for a guest");
-            return -VTX_ENOMEM;
-        }
-        guest.memory.load(begin, static_cast<std::size_t>(end - begin));
-        return machine.prepare();
-    }
-
     /// Runs the guest for one scope, on its own processor. Tells once if it ended.
     void run() {
-        run_scope(machine, guest, counts, exits);
-        if (guest.ending != Ending::none && !told) {
-            error = tell_end(machine, guest);
+        run_scope(*this, [](CurrentVmcs &, ExitReason) {});
+        if (has_ended() && !told) {
+            error = tell_end(*this);
             told = true;
         }
         vtx_give_way();
     }
 
+    /// True if the guest no longer runs.
+    bool has_ended() const { return vm.end.how != Ending::none; }
+
     /// What the guest has counted, in its RBX.
-    std::uint64_t count() const { return guest.registers.rbx; }
+    std::uint64_t count() const { return vcpu.registers.rbx; }
 };
 
 /// An array with one entry for each logical processor that the machine can ever have.
@@ -82,12 +61,19 @@ public:
         return entries_ != nullptr;
     }
 
-    /// Entries, whether in use or not.
-    unsigned size() const { return entries_ == nullptr ? 0 : vtx_cpu_limit(); }
-
+    /// The entry of a processor, in use or not.
     Box<T> &operator[](unsigned cpu) { return entries_[cpu]; }
 
+    /// Calls `work(cpu, object)` for each entry that is in use.
+    template <typename Work> void for_each(Work work) {
+        for (unsigned cpu = 0; cpu < size(); cpu++)
+            if (entries_[cpu])
+                work(cpu, *entries_[cpu]);
+    }
+
 private:
+    unsigned size() const { return entries_ == nullptr ? 0 : vtx_cpu_limit(); }
+
     Box<T> *entries_ = nullptr;
 };
 

@@ -5,7 +5,8 @@
 
 #include <cstdint>
 
-#include "guest.hpp"
+#include "vcpu.hpp"
+#include "vm.hpp"
 #include "vmcs.hpp"
 #include "vmx/exit_reasons.hpp"
 #include "vmx/interruption_information.hpp"
@@ -21,15 +22,17 @@ enum class Action : std::uint8_t {
     resume,        ///< Enter the guest again.
     leave,         ///< End the scope, for the host is wanted; go on with the guest later.
     leave_for_nmi, ///< The same, and the host is owed an NMI.
-    end,           ///< The guest has ended: guest.ending says how.
+    end,           ///< The guest has ended: vm.end says how.
 };
 
 /// A VM exit. The VMCS is read only for what a handler asks, for each VMREAD costs time.
 /// Handlers know neither Linux nor the scope they run in: they change the guest, and return an
-/// Action. (Two references: small enough to be passed in registers.)
+/// Action.
 struct Exit {
-    Guest &guest;
-    CurrentVmcs &vmcs;
+    Vcpu &vcpu;
+    Vm &vm;
+    CurrentVmcs &vmcs; ///< The VMCS of `vcpu`, current in this scope.
+    ExitReason reason;
 
     /// The meaning depends on the reason: qualifications.hpp decodes it.
     std::uint64_t qualification() const { return vmcs.read(FieldNatural::exit_qualification); }
@@ -38,7 +41,7 @@ struct Exit {
     std::uint64_t general_register(GeneralRegister which) const {
         return which == GeneralRegister::rsp
                    ? vmcs.read(FieldNatural::guest_rsp)
-                   : guest.registers.by_number(static_cast<unsigned>(which));
+                   : vcpu.registers.by_number(static_cast<unsigned>(which));
     }
 
     /// Changes a general register of the guest.
@@ -46,7 +49,7 @@ struct Exit {
         if (which == GeneralRegister::rsp)
             vmcs.write(FieldNatural::guest_rsp, value);
         else
-            guest.registers.by_number(static_cast<unsigned>(which)) = value;
+            vcpu.registers.by_number(static_cast<unsigned>(which)) = value;
     }
 
     // [skip]
@@ -54,7 +57,7 @@ struct Exit {
     /// instruction shadow of STI and MOV SS, in which interrupts are blocked.
     /// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
     /// \sdm{table-format-of-interruptibility-state}
-    [[gnu::always_inline]] Action skip_instruction() const {
+    Action skip_instruction() const {
         // [exercise 05-1]
         // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit
         // code is never up there, for nothing is mapped: so this is right for both.
@@ -68,10 +71,9 @@ struct Exit {
     }
     // [skip]
 
-    /// Ends the guest, and keeps where that was.
+    /// Ends the guest.
     Action end(Ending how) const {
-        guest.rip = vmcs.read(FieldNatural::guest_rip);
-        guest.end(how);
+        vm.end.how = how;
         return Action::end;
     }
 
@@ -82,8 +84,8 @@ struct Exit {
     Action deliver(const InterruptionInformation &event, std::uint32_t error_code) const {
         const std::uint32_t last_byte = event.vector * 16u + 15;
         if (vmcs.read(Field32::guest_idtr_limit) < last_byte) {
-            guest.vector = static_cast<Vector>(event.vector);
-            guest.address = read_cr2();
+            vm.end.vector = static_cast<Vector>(event.vector);
+            vm.end.address = read_cr2();
             return end(Ending::exception);
         }
         vmcs.write(Field32::entry_interruption_information, event.encode());

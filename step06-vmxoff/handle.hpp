@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The heart of the hypervisor: what happens at each VM exit. First the three exits with which a
-/// guest can live (CPUID, VMCALL, HLT), then the way to all others.
+/// The heart of the hypervisor: what happens at each VM exit. First CPUID, then the way to all.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +19,9 @@ namespace vtx {
 /// CPUID leaves the guest always, so the host decides what CPU the guest believes to be on: this
 /// one, but with a hypervisor, without VMX, and without what the guest may not use.
 /// \sdm{cpuid-emulation}
-[[gnu::always_inline]] inline Action handle_cpuid(Exit exit) {
+inline Action handle_cpuid(const Exit &exit) {
     // [exercise 05-2]
-    GuestRegisters &registers = exit.guest.registers;
+    GuestRegisters &registers = exit.vcpu.registers;
     const auto leaf = static_cast<std::uint32_t>(registers.rax);
     CpuidResult result = cpuid(leaf, static_cast<std::uint32_t>(registers.rcx));
 
@@ -42,18 +41,16 @@ namespace vtx {
 }
 // [cpuid]
 
-/// HLT: the guest has nothing more to do, which counts as status 0.
-inline Action handle_hlt(Exit exit) {
-    exit.guest.status = 0;
-    return exit.end(Ending::status);
-}
-
 // [handle]
-/// The exits that handle() leaves over. Not inlined there: the loop has few registers to give.
-[[gnu::noinline]] inline Action handle_other(Exit exit, ExitReason reason) {
-    switch (reason) {
+/// Handles one VM exit.
+inline Action handle(const Exit &exit) {
+    switch (exit.reason) {
+    case ExitReason::cpuid:
+        return handle_cpuid(exit);
+    case ExitReason::vmcall:
+        return handle_vmcall(exit);
     case ExitReason::hlt:
-        return handle_hlt(exit);
+        return exit.end(Ending::status); // nothing more to do, which counts as status 0
 
     case ExitReason::exception_or_nmi:
         return handle_exception_or_nmi(exit);
@@ -78,17 +75,8 @@ inline Action handle_hlt(Exit exit) {
         return handle_wrmsr(exit);
 
     default:
-        return handle_instruction(exit, reason);
+        return handle_instruction(exit);
     }
-}
-
-/// Handles one VM exit. The most frequent reasons come first.
-[[gnu::always_inline]] inline Action handle(Exit exit, ExitReason reason) {
-    if (reason == ExitReason::vmcall) [[likely]]
-        return handle_vmcall(exit);
-    if (reason == ExitReason::cpuid)
-        return handle_cpuid(exit);
-    return handle_other(exit, reason);
 }
 // [handle]
 

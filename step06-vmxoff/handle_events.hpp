@@ -20,7 +20,7 @@ namespace vtx {
 /// fault ends the guest, as it would reset a machine.
 /// \sdm{reflecting-exceptions-to-guest-software}
 /// \sdm{information-for-vm-exits-during-event-delivery}
-inline Action handle_exception_or_nmi(Exit exit) {
+inline Action handle_exception_or_nmi(const Exit &exit) {
     CurrentVmcs &vmcs = exit.vmcs;
     const auto event =
         InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));

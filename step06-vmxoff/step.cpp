@@ -35,12 +35,12 @@ struct Step {
             return -VTX_ENOMEM;
         }
         const bool dies = dying_cpu >= 0 && cpu == static_cast<unsigned>(dying_cpu);
-        const int error = dies ? guest->prepare(dying_guest, dying_guest_end)
-                               : guest->prepare(counting_guest, counting_guest_end);
-        guest->guest.check = check;
-        if (error == 0)
-            guests[cpu].swap(guest);
-        return error;
+        const std::byte *const begin = dies ? dying_guest : counting_guest;
+        const std::byte *const end = dies ? dying_guest_end : counting_guest_end;
+        if (const int error = guest->prepare(begin, static_cast<std::size_t>(end - begin), check))
+            return error;
+        guests[cpu].swap(guest);
+        return 0;
     }
 };
 
@@ -55,9 +55,7 @@ void begin(unsigned int cpu) {
         vtx_log("cpu %u has come online and gets a guest", cpu);
 }
 
-bool has_work(unsigned int cpu) {
-    return loaded->guests[cpu] && loaded->guests[cpu]->guest.ending == Ending::none;
-}
+bool has_work(unsigned int cpu) { return loaded->guests[cpu] && !loaded->guests[cpu]->has_ended(); }
 
 /// One scope. Between two of them the thread can be parked, because its processor goes offline,
 /// or stopped, because the module is unloaded: VMX operation is off then, so there is nothing to
@@ -69,19 +67,16 @@ void work(unsigned int cpu) { loaded->guests[cpu]->run(); }
 /// The file `cpus`.
 void show_cpus(vtx_table *table) {
     vtx_print(table, "# cpu  state  scopes  VMLAUNCH  VMRESUME  exits  count of the guest\n");
-    for (unsigned cpu = 0; cpu < loaded->guests.size(); cpu++) {
-        if (!loaded->guests[cpu])
-            continue;
-        const CpuGuest &guest = *loaded->guests[cpu];
-        const char *const state = guest.guest.ending != Ending::none ? "ended"
-                                  : vtx_cpu_online(cpu)              ? "running"
-                                                                     : "parked";
+    loaded->guests.for_each([table](unsigned cpu, const CpuGuest &guest) {
+        const char *const state = guest.has_ended()     ? "ended"
+                                  : vtx_cpu_online(cpu) ? "running"
+                                                        : "parked";
+        const RunCounts &counts = guest.counts;
         vtx_print(
-            table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state,
-            static_cast<ull>(guest.counts.scopes), static_cast<ull>(guest.counts.launches),
-            static_cast<ull>(guest.exits.value - guest.counts.launches),
-            static_cast<ull>(guest.exits.value), static_cast<ull>(guest.count()));
-    }
+            table, "%u  %s  %llu  %llu  %llu  %llu  %llu\n", cpu, state, ull{counts.scopes},
+            ull{counts.launches}, ull{counts.exits - counts.launches}, ull{counts.exits},
+            ull{guest.count()});
+    });
 }
 
 // [proof]
@@ -164,28 +159,26 @@ int photograph(Step &step) {
         &picture);
 }
 
-/// Waits until each guest has been seen to count, or has ended. Returns the first error.
-int wait_for_guests(Step &step) {
-    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
-        if (!step.guests[cpu])
-            continue;
-        const CpuGuest &guest = *step.guests[cpu];
-        while (guest.count() < 10 && !guest.told && vtx_cpu_online(cpu))
-            vtx_sleep(1);
-        // A guest that dies because it was asked to is no failure of the step.
-        if (guest.guest.ending == Ending::failure)
-            return guest.error;
-    }
-    return 0;
-}
-
 /// Makes a guest for each online processor. Returns 0, or the first error.
 int add_guests(Step &step) {
-    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++)
+    for (unsigned cpu = 0; cpu < vtx_cpu_limit(); cpu++)
         if (vtx_cpu_online(cpu))
             if (const int error = step.add_guest(cpu))
                 return error;
     return 0;
+}
+
+/// Waits until each guest has been seen to count, or has ended. Returns the first error.
+int wait_for_guests(Step &step) {
+    int error = 0;
+    step.guests.for_each([&error](unsigned cpu, const CpuGuest &guest) {
+        while (error == 0 && guest.count() < 10 && !guest.told && vtx_cpu_online(cpu))
+            vtx_sleep(1);
+        // A guest that dies because it was asked to is no failure of the step.
+        if (error == 0 && guest.vm.end.how == Ending::failure)
+            error = guest.error;
+    });
+    return error;
 }
 
 /// Says what each guest did; after the first eight only the sum.
@@ -194,17 +187,13 @@ void tell_counts(Step &step) {
     unsigned guests = 0;
     ull exits = 0;
 
-    for (unsigned cpu = 0; cpu < step.guests.size(); cpu++) {
-        if (!step.guests[cpu])
-            continue;
-        const CpuGuest &guest = *step.guests[cpu];
-        exits += guest.exits.value;
+    step.guests.for_each([&](unsigned cpu, const CpuGuest &guest) {
+        exits += guest.counts.exits;
         if (guests++ < in_full)
             vtx_log(
                 "cpu %u: the guest counted to %llu: %llu scopes, %llu VM exits", cpu,
-                static_cast<ull>(guest.count()), static_cast<ull>(guest.counts.scopes),
-                static_cast<ull>(guest.exits.value));
-    }
+                ull{guest.count()}, ull{guest.counts.scopes}, ull{guest.counts.exits});
+    });
     if (guests > in_full)
         vtx_log("and %u more guests: %llu VM exits in all", guests - in_full, exits);
 }
@@ -236,8 +225,7 @@ int step_start() {
     }
 
     unsigned guests = 0;
-    for (unsigned cpu = 0; cpu < step->guests.size(); cpu++)
-        guests += step->guests[cpu] ? 1 : 0;
+    step->guests.for_each([&guests](unsigned, const CpuGuest &) { guests++; });
     vtx_log(
         "%u guest%s running, one on each logical processor, until the module is unloaded", guests,
         guests == 1 ? " is" : "s are");

@@ -61,26 +61,28 @@
 
 	.text
 
-SYM_CODE_START(vm_launch)
+SYM_CODE_START(vm_enter)
 	pushq	%rbp
-	movq	%rsp, HOST_STACK(%r12)
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rsp, HOST_STACK(%rdi)
 	movl	$VMCS_HOST_RSP, %eax
-	vmwrite	%r12, %rax
-	movq	%r12, %rsp
+	vmwrite	%rdi, %rax
+	movq	%rdi, %rsp
+	testb	%sil, %sil
+	jnz	1f
 	load_guest_registers
 	vmlaunch
-failed:
-	/* A check that step 05 makes and the floor does not: whatever went wrong, it says "invalid". */
-	movl	$VM_ENTER_FAIL_INVALID, %ebx
-	jmp	return
-SYM_CODE_END(vm_launch)
+	jmp	failed
+1:	resume
 
-SYM_CODE_START(vm_resume)
-	pushq	%rbp
-	movq	%rsp, HOST_STACK(%r12)
-	movq	%r12, %rsp
-	resume
-SYM_CODE_END(vm_resume)
+	/* A check that step 05 makes and the floor does not: whatever went wrong, it says "invalid". */
+failed:	movl	$VM_ENTER_FAIL_INVALID, %eax
+	jmp	return
+SYM_CODE_END(vm_enter)
 
 SYM_CODE_START(vm_exit)
 	movq	%rax, GUEST_RAX(%rsp)
@@ -119,7 +121,7 @@ SYM_CODE_START(vm_exit)
 1:	cmpl	$31, %ebx
 	jne	1f
 	cmpl	$0x1b, GUEST_RCX(%rsp)
-	jne	return
+	jne	left
 	movq	$0xfee00900, %rax
 	movq	%rax, GUEST_RAX(%rsp)		/* IA32_APIC_BASE */
 	movq	$0, GUEST_RDX(%rsp)
@@ -131,7 +133,7 @@ SYM_CODE_START(vm_exit)
 	vmread	%rax, %rax
 	shrl	$16, %eax
 	cmpl	$0xe9, %eax			/* the port that prints is step 05's work */
-	je	return
+	je	left
 	skip_instruction_and_resume
 
 1:	cmpl	$28, %ebx
@@ -145,18 +147,23 @@ SYM_CODE_START(vm_exit)
 	resume
 
 1:	testl	%ebx, %ebx
-	jne	return
+	jne	left
 	movl	$0x4404, %eax			/* VM-exit interruption information */
 	vmread	%rax, %rcx
 	cmpl	$(HARDWARE_EXCEPTION | 6), %ecx
-	jne	return
+	jne	left
 	movl	$EVENT, %eax
 	vmwrite	%rcx, %rax			/* #UD */
 	resume
 
+left:	movl	$VM_ENTER_EXITED, %eax
 return:
-	movq	%rsp, %r12
 	movq	HOST_STACK(%rsp), %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
 	popq	%rbp
 	ret
 	int3

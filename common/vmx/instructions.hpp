@@ -31,7 +31,7 @@
 namespace vtx {
 
 /// VMREAD without a check, for the one place that needs a field to explain a failure.
-[[gnu::always_inline]] inline std::uint64_t vmread_unchecked(std::uint32_t encoding) {
+inline std::uint64_t vmread_unchecked(std::uint32_t encoding) {
     std::uint64_t value = 0;
     asm volatile("vmread %[encoding], %[value]"
                  : [value] "+rm"(value)
@@ -43,8 +43,7 @@ namespace vtx {
 /// Makes a Result of the two flags that every VMX instruction leaves. CF: there was no current
 /// VMCS to put an error number into. ZF: the number is in the VM-instruction error field.
 /// \sdm{conventions}
-[[gnu::always_inline]] inline Result
-result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
+inline Result result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
     if (fault) [[unlikely]]
         return {instruction, Status::fault, 0};
     if (carry) [[unlikely]]
@@ -60,7 +59,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMXON: enters VMX root operation. `region` is the physical address of a page whose first four
 /// bytes hold the VMCS revision identifier. Needs CR4.VMXE. Any fault (#UD, #GP) is reported as
 /// Status::fault. \sdm{vmxon-enter-vmx-operation}
-[[gnu::always_inline]] inline Result vmxon(PhysicalAddress region) {
+inline Result vmxon(PhysicalAddress region) {
     bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmxon %[region]\n"
@@ -74,7 +73,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 
 /// VMXOFF: leaves VMX operation. Outside VMX operation it raises #UD, reported as Status::fault.
 /// \sdm{vmxoff-leave-vmx-operation}
-[[gnu::always_inline]] inline Result vmxoff() {
+inline Result vmxoff() {
     bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmxoff\n"
@@ -89,7 +88,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMPTRST: stores the current-VMCS pointer, all ones if there is none. It changes nothing, so
 /// it also serves to ask whether the processor is in VMX operation: if not, Status::fault.
 /// \sdm{vmptrst-store-pointer-to-virtual-machine-control-structure}
-[[gnu::always_inline]] inline Result vmptrst(PhysicalAddress &current) {
+inline Result vmptrst(PhysicalAddress &current) {
     bool carry = false, zero = false;
     std::uint32_t fault = 1;
     asm volatile("1: vmptrst %[current]\n"
@@ -104,7 +103,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMCLEAR: writes what the processor holds of a VMCS back to its page, and makes its launch
 /// state "clear". If it was the current VMCS, there is none afterwards. In VMX operation only.
 /// \sdm{vmclear-clear-virtual-machine-control-structure}
-[[gnu::always_inline]] inline Result vmclear(PhysicalAddress region) {
+inline Result vmclear(PhysicalAddress region) {
     bool carry = false, zero = false;
     asm volatile("vmclear %[region]"
                  : "=@ccc"(carry), "=@ccz"(zero)
@@ -115,7 +114,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 
 /// VMPTRLD: makes a VMCS active and current on this logical processor. In VMX operation only.
 /// \sdm{vmptrld-load-pointer-to-virtual-machine-control-structure}
-[[gnu::always_inline]] inline Result vmptrld(PhysicalAddress region) {
+inline Result vmptrld(PhysicalAddress region) {
     bool carry = false, zero = false;
     asm volatile("vmptrld %[region]"
                  : "=@ccc"(carry), "=@ccz"(zero)
@@ -127,7 +126,7 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
 /// VMREAD: reads the field with this encoding from the current VMCS; `value` is unchanged on
 /// failure. In VMX operation only. Steps read by name, with CurrentVmcs::read().
 /// \sdm{vmread-read-field-from-virtual-machine-control-structure}
-[[gnu::always_inline]] inline Result vmread(std::uint32_t encoding, std::uint64_t &value) {
+inline Result vmread(std::uint32_t encoding, std::uint64_t &value) {
     bool carry = false, zero = false;
     std::uint64_t read = value;
     asm volatile("vmread %[encoding], %[read]"
@@ -137,34 +136,15 @@ result_of(Instruction instruction, bool carry, bool zero, bool fault = false) {
     return result_of(Instruction::vmread, carry, zero);
 }
 
-/// VMREAD for the path of every VM exit: one instruction and one branch. True if it succeeded; if
-/// not, `value` is undefined, and vmread(), which fails in the same way again, says how.
-[[gnu::always_inline]] inline bool vmread_succeeds(std::uint32_t encoding, std::uint64_t &value) {
-    bool failed = false;
-    asm volatile("vmread %[encoding], %[value]"
-                 : "=@ccbe"(failed), [value] "=r"(value) // "below or equal": CF or ZF
-                 : [encoding] "r"(std::uint64_t{encoding}));
-    return !failed;
-}
-
 /// VMWRITE: writes a field of the current VMCS. In VMX operation only. Steps write by name, with
 /// CurrentVmcs::write(), which does not let a value of the wrong width through.
 /// \sdm{vmwrite-write-field-to-virtual-machine-control-structure}
-[[gnu::always_inline]] inline Result vmwrite(std::uint32_t encoding, std::uint64_t value) {
+inline Result vmwrite(std::uint32_t encoding, std::uint64_t value) {
     bool carry = false, zero = false;
     asm volatile("vmwrite %[value], %[encoding]"
                  : "=@ccc"(carry), "=@ccz"(zero)
                  : [value] "rm"(value), [encoding] "r"(std::uint64_t{encoding}));
     return result_of(Instruction::vmwrite, carry, zero);
-}
-
-/// VMWRITE for the path of every VM exit, as vmread_succeeds().
-[[gnu::always_inline]] inline bool vmwrite_succeeds(std::uint32_t encoding, std::uint64_t value) {
-    bool failed = false;
-    asm volatile("vmwrite %[value], %[encoding]"
-                 : "=@ccbe"(failed)
-                 : [value] "r"(value), [encoding] "r"(std::uint64_t{encoding}));
-    return !failed;
 }
 
 } // namespace vtx

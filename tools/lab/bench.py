@@ -13,7 +13,6 @@ import re
 import shutil
 import statistics
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 from . import bench_report, bochs, build, kernels, packages, platforms, proc, ui
@@ -26,7 +25,6 @@ PLACE = BUILD / "bench"
 ROUNDS = 100
 #: At least this many batches of each kind must have come.
 BATCHES = 20
-MORE_CPUS = (2, 4)
 KVM = ("irqbypass", "kvm", "kvm-intel")
 
 SCENARIO = """\
@@ -34,19 +32,6 @@ stty -F /dev/ttyS1 115200 raw -echo
 exec >/dev/ttyS1 2>&1
 export INSMOD=/lab/bin/insmod
 sh /lab/bench/measure.sh /lab/bench {names}
-"""
-#: Step 06's way: on each CPU the ticks of the quickest batch; and the parts of a launch.
-MANY = """\
-stty -F /dev/ttyS1 115200 raw -echo
-exec >/dev/ttyS1 2>&1
-/lab/bin/insmod /lab/bench/bench_many.ko && sleep 1
-awk '$2 == "running" { print "@@ cpu", $1, $NF }' /sys/kernel/debug/bench_many/cpus
-rmmod bench_many
-"""
-PARTS = """\
-/lab/bin/insmod /lab/bench/bench_parts.ko
-dmesg | sed -n 's/.*bench_parts: \\(part\\|bytes\\) /@@ \\1 /p'
-rmmod bench_parts
 """
 LOAD_KVM = """\
 for module in irqbypass kvm kvm-intel; do
@@ -96,19 +81,14 @@ def _tool(*words: str | Path) -> None:
         raise LabError(f"{words[0]} failed. Log: {shown(log)}")
 
 
-def modules(kernel: str, folders: list[Path], place: Path, yes: bool = True) -> dict[str, Path]:
-    """Builds modules for a kernel; by the names under which the machine finds them."""
+def files(kernel: str, place: Path, yes: bool = True) -> dict[str, Path]:
+    """What measure.sh needs in a machine, but for KVM; builds the modules."""
+    folders = [*choose_steps(["05"]), BENCH / "bench-floor"]
     build.build(kernel, folders, yes, collect=place)
     names = [f"{module_name(folder)}.ko" for folder in folders]
-    return {f"lab/bench/{name}": place / name for name in names}
-
-
-def files(kernel: str, place: Path, more: list[Path], yes: bool = True) -> dict[str, Path]:
-    """What measure.sh needs in a machine, but for KVM; and more modules."""
-    folders = [*choose_steps(["05"]), BENCH / "bench-floor", *more]
     return {"lab/bench/measure.sh": BENCH / "measure.sh",
             "lab/bench/guest.bin": flat_program("guest"),
-            **modules(kernel, folders, place, yes)}
+            **{f"lab/bench/{name}": place / name for name in names}}
 
 
 def read(lines: list[str]) -> dict[str, dict[str, list[int]]]:
@@ -152,56 +132,23 @@ def _loop_of(row: str) -> str:
 
 
 def in_machine(machine: bochs.Machine, yes: bool) -> Costs:
-    """Boots once and measures everything that needs one CPU."""
+    """Boots once and measures."""
     folder = bochs.boot_folder("bench")
-    more = [BENCH / "bench-many", BENCH / "bench-parts"]
-    content: dict[str, bytes | str | Path] = {
-        **files(machine.kernel, folder / "modules", more, yes),
-        "lab/bench/kvm-client": kvm_client(), **kvm_modules(machine.kernel)}
     names = " ".join(name for name in bench_report.WHO if name != "kvm")
-    content["lab/scenario"] = MANY + PARTS + SCENARIO.format(names=names) + LOAD_KVM
-    lines = _boot(machine, folder, content, "about a minute")
+    content: dict[str, bytes | str | Path] = {
+        **files(machine.kernel, folder / "modules", yes),
+        "lab/bench/kvm-client": kvm_client(), **kvm_modules(machine.kernel),
+        "lab/scenario": SCENARIO.format(names=names) + LOAD_KVM}
+    boot = bochs.Boot(folder, machine, content)
+    lines: list[str] = []
+    with ui.busy(f"Measuring on {machine} in the Bochs emulator (about a minute)"):
+        outcome = boot.run(on_result=lines.append)
+    if not outcome.good:
+        raise LabError(boot.explain(outcome))
     found = read(lines)
     if missing := set(bench_report.WHO) - set(found):
         raise LabError(f"Nothing came from {', '.join(sorted(missing))}.")
-    return Costs(str(machine), {who: costs(found[who]) for who in bench_report.WHO},
-                 growth={machine.cpus: _dearest_cpu(lines, machine.cpus)},
-                 parts=_counted(lines, "part"), memory=_counted(lines, "bytes"))
-
-
-def with_more_cpus(machine: bochs.Machine, cpus: int) -> float:
-    """Ticks of a VMCALL with a guest on each of some CPUs at once: of the CPU where it is most."""
-    folder = bochs.boot_folder("bench")
-    content: dict[str, bytes | str | Path] = {
-        **modules(machine.kernel, [BENCH / "bench-many"], folder / "modules"),
-        "lab/scenario": MANY}
-    lines = _boot(replace(machine, cpus=cpus), folder, content, "some minutes")
-    return _dearest_cpu(lines, cpus)
-
-
-def _boot(machine: bochs.Machine, folder: Path, content: dict[str, bytes | str | Path],
-          how_long: str) -> list[str]:
-    boot = bochs.Boot(folder, machine, content)
-    lines: list[str] = []
-    with ui.busy(f"Measuring on {machine} in the Bochs emulator ({how_long})"):
-        # Four CPUs are slow to boot, and say nothing meanwhile.
-        outcome = boot.run(on_result=lines.append, silence=bochs.LIMIT)
-    if not outcome.good:
-        raise LabError(boot.explain(outcome))
-    return lines
-
-
-def _dearest_cpu(lines: list[str], cpus: int) -> float:
-    found = [int(match[1]) for line in lines if (match := re.match(r"@@ cpu \d+ (\d+)$", line))]
-    if len(found) != cpus:
-        raise LabError(f"Of {cpus} CPUs {len(found)} had a guest that runs.")
-    return round(max(found) / ROUNDS, 2)
-
-
-def _counted(lines: list[str], word: str) -> dict[str, int]:
-    """What bench_parts logs: a number and what it counts."""
-    return {match[2]: int(match[1]) for line in lines
-            if (match := re.match(rf"@@ {word} (\d+) (.*)$", line))}
+    return Costs(str(machine), {who: costs(found[who]) for who in bench_report.WHO})
 
 
 def here(yes: bool) -> Costs:
@@ -248,7 +195,7 @@ def _processor(cpuinfo: str) -> str:
     return match[1] if match else "this processor"
 
 
-def run(machine: bochs.Machine, on_this_machine: bool, growth: bool, as_json: bool, accept: bool,
+def run(machine: bochs.Machine, on_this_machine: bool, as_json: bool, accept: bool,
         yes: bool) -> int:
     """Carries out ./lab bench; returns its exit status."""
     bench_report.check_accept(accept)
@@ -258,9 +205,6 @@ def run(machine: bochs.Machine, on_this_machine: bool, growth: bool, as_json: bo
         packages.ensure(packages.needed(["build", "lab"]), yes)
         machine.check()
         found = in_machine(machine, yes)
-        if growth:
-            for cpus in MORE_CPUS:
-                found.growth[cpus] = with_more_cpus(machine, cpus)
     if as_json:
         print(json.dumps(found.data(), indent=1))
     else:

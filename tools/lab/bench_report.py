@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from . import platforms
 from .common import ROOT, UsageError
@@ -26,8 +26,6 @@ WHO = {
     "step05": "step 05",
     "kvm": "KVM",
 }
-LAUNCH = "ticks from load to the first exit and back, step 04"
-MEMORY = "bytes"
 #: The figures that were accepted: what the book shows, and what tests compare with.
 FIGURES = ROOT / "bench" / "figures.json"
 FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
@@ -57,12 +55,6 @@ class Costs:
     least: dict[str, dict[str, float]]
     #: On a processor: median, and the tenth and ninetieth of a hundred.
     spread: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    #: VMCALL in step 06, by how many CPUs have a guest.
-    growth: dict[int, float] = field(default_factory=dict)
-    #: What lies between loading step 04 and its first exit.
-    parts: dict[str, int] = field(default_factory=dict)
-    #: Bytes.
-    memory: dict[str, int] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -71,22 +63,9 @@ class Costs:
     def data(self) -> dict[str, Any]:
         """For --json."""
         found: dict[str, Any] = {"machine": self.machine, "unit": self.unit, "least": self.least}
-        more = {"median_p10_p90": self.spread, "vmcall_by_cpus": self.growth,
-                "launch_parts": self.parts, "memory_bytes": self.memory}
-        return {**found, **{name: rows for name, rows in more.items() if rows}}
+        return {**found, **({"median_p10_p90": self.spread} if self.spread else {})}
 
     def text(self) -> str:
-        """For a person: everything."""
-        blocks = [self.table()]
-        if self.growth:
-            blocks.append(growth_table(self.growth))
-        if self.parts:
-            blocks.append(lines_of(LAUNCH, self.parts, True))
-        if self.memory:
-            blocks.append(lines_of(MEMORY, self.memory))
-        return "\n\n".join(blocks)
-
-    def table(self) -> str:
         """For a person."""
         names = [who for who in WHO if who in self.least]
         head = ["exit and way back", *(WHO[who] for who in names)]
@@ -118,15 +97,9 @@ class Costs:
     def keep(self, kernel: str) -> None:
         """Writes what the book and the tests read."""
         figures = accepted()
-        before = figures.get(kernel, {}).get("vmcall_by_cpus", {})
-        self.growth = {**{int(cpus): ticks for cpus, ticks in before.items()}, **self.growth}
         figures[kernel] = self.data()
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        texts = {"costs": self.table(), "growth": growth_table(self.growth),
-                 "launch": "\n\n".join([lines_of(LAUNCH, self.parts, True),
-                                        lines_of(MEMORY, self.memory)])}
-        for name, text in texts.items():
-            (FOR_THE_BOOK / f"{name}-{kernel}.txt").write_text(text + "\n", encoding="utf-8")
+        (FOR_THE_BOOK / f"costs-{kernel}.txt").write_text(self.text() + "\n", encoding="utf-8")
         chart = ROOT / "docs" / "figures" / f"exit-costs-{kernel}.svg"
         chart.write_text(self.chart(), encoding="utf-8")
 
@@ -165,22 +138,6 @@ class Costs:
         title = f"Cost of a VM exit and the way back: {self.unit}; {self.machine}"
         return CHART.format(width=left + wide + 110, height=height, body="\n".join(body),
                             title=title, said=said)
-
-
-def growth_table(ticks: Mapping[int, float]) -> str:
-    """What a VMCALL costs by the number of CPUs."""
-    rows = {f"with {cpus} CPU{'s' if cpus > 1 else ''}": value
-            for cpus, value in sorted(ticks.items())}
-    return lines_of("ticks of a VMCALL in step 06, all CPUs with a guest at once", rows)
-
-
-def lines_of(title: str, rows: Mapping[Any, float], total: bool = False) -> str:
-    """A table of two columns: numbers, and what they count."""
-    cells = [(number(value), str(name)) for name, value in rows.items()]
-    if total:
-        cells.append((number(sum(rows.values())), "in all"))
-    width = max(len(cell) for cell, _ in cells)
-    return "\n".join([title, "", *(f"{cell.rjust(width)}  {name}" for cell, name in cells)])
 
 
 CHART = """\

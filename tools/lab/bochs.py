@@ -81,10 +81,7 @@ def session_folder() -> Path:
 @contextlib.contextmanager
 def emulator(command: Sequence[str], folder: Path,
              **options: Any) -> Iterator[tuple[subprocess.Popen[Any], int]]:
-    """An emulator for the length of a with block, and the descriptor on which it draws its screen.
-
-    The screen is a terminal of our own, which must be drained (drain()).
-    """
+    """An emulator for a with block, and the descriptor of its screen, which wants drain()."""
     screen, terminal = pty.openpty()
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal, **options}
     try:

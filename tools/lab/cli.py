@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bench, bench_where, bochs, build, check, clean, compile_commands, container, debug,
+from . import (bench, bochs, build, check, clean, compile_commands, container, debug,
                docs, grade, kernels, machine, packages, platforms, proc, qemu, run, shell, steps,
                test, ui)
 from .common import LabError, UsageError, choose_steps
@@ -112,16 +112,11 @@ def _add_guest_commands(commands: _Commands) -> None:
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
   ./lab bench                        in the emulated PC, where a tick is an instruction
   ./lab bench --kernel stable --json
-  ./lab bench --growth               also on 2 and 4 CPUs
   ./lab bench --here                 on this machine's own VT-x, in cycles: loads modules here
-  ./lab bench --where                follow one VMCALL, instruction by instruction
   ./lab bench --accept               write bench/figures.json, for the book and the tests
 """, _bench)
     _take_machine(one)
     one.add_argument("--here", action="store_true", help="on this machine, not in the emulated PC")
-    one.add_argument("--growth", action="store_true",
-                     help="also with more CPUs, which takes some minutes more")
-    one.add_argument("--where", action="store_true", help="where the instructions of a VMCALL go")
     one.add_argument("--json", action="store_true", help="print JSON")
     one.add_argument("--accept", action="store_true", help="keep the figures in the tree")
 
@@ -260,9 +255,7 @@ def _build(args: Arguments) -> int:
 
 
 def _bench(args: Arguments) -> int:
-    if args.where:
-        return bench_where.run(_machine(args), args.accept, args.yes)
-    return bench.run(_machine(args), args.here, args.growth, args.json, args.accept, args.yes)
+    return bench.run(_machine(args), args.here, args.json, args.accept, args.yes)
 
 
 def _setup(args: Arguments) -> int:

@@ -9,6 +9,7 @@
 #include "scope.hpp"
 #include "vm_entry.hpp"
 #include "vmx/entry_checks/log.hpp"
+#include "vmx/log_failure.hpp"
 #include "x86/cpuid.hpp"
 
 using namespace vtx;
@@ -26,7 +27,7 @@ struct PendingCase {
     Mutation mutation;
     Prediction sdm, here;
     bool certain;
-    int entered;
+    int outcome; ///< Of vm_enter().
     std::uint32_t reason;
     std::uint64_t qualification, error;
 };
@@ -36,14 +37,13 @@ struct Pages {
 };
 
 struct Test {
-    Machine machine;
+    Vcpu vcpu;
     Pages pages;
     ProcessorDescription cpu;
     EntrySituation situation;
     Surroundings around;
     VmcsSnapshot base, wanted;
     Verdict verdict;
-    GuestRegisters registers;
     PendingCase cases[batch];
     unsigned pending = 0;
     Emulated emulated{};
@@ -129,9 +129,7 @@ void enter_all(Test &test, CurrentVmcs &vmcs) {
             static_cast<void>(vmread(change.encoding, before));
             write(change.encoding, change.flip ? before ^ change.value : change.value);
         }
-        GuestRegisters *registers = &test.registers;
-        const std::uint32_t outcome = vm_enter(registers, false);
-        one.entered = outcome == VM_ENTER_FAIL_VALID ? 1 : outcome == VM_ENTER_FAIL_INVALID ? 2 : 0;
+        one.outcome = vm_enter(&test.vcpu.registers, false);
         one.reason = vmcs.read(Field32::exit_reason);
         one.qualification = vmcs.read(FieldNatural::exit_qualification);
         one.error = vmcs.read(Field32::vm_instruction_error);
@@ -143,10 +141,10 @@ void enter_all(Test &test, CurrentVmcs &vmcs) {
 }
 
 bool fits(const Prediction &ends, const PendingCase &one) {
-    if (one.entered == 1) {
+    if (one.outcome == VM_ENTER_FAIL_VALID) {
         return (one.error == 7 && ends.error_7) || (one.error == 8 && ends.error_8);
     }
-    if (one.entered != 0) {
+    if (one.outcome != VM_ENTER_EXITED) {
         return false;
     }
     if (one.reason == 0x80000021) {
@@ -166,7 +164,7 @@ void judge(Test &test, const PendingCase &one) {
             "unexplained: %s %#llx, outcome %d, reason %#x, qualification %#llx, error "
             "%llu",
             one.mutation.count != 0 ? field_name(one.mutation.changes[0].encoding) : "MSR",
-            static_cast<unsigned long long>(one.mutation.changes[0].value), one.entered, one.reason,
+            static_cast<unsigned long long>(one.mutation.changes[0].value), one.outcome, one.reason,
             static_cast<unsigned long long>(one.qualification),
             static_cast<unsigned long long>(one.error));
     }
@@ -177,9 +175,10 @@ void flush(Test &test) {
         return;
     }
     const Failure failure =
-        in_scope(test.machine, [&](const Scope &scope) { enter_all(test, scope.vmcs); });
+        in_scope(test.vcpu, [&](const Scope &scope) { enter_all(test, scope.vmcs); });
     if (failure) {
-        test.error = failure.tell();
+        log_failure(failure);
+        test.error = failure.error();
         return;
     }
     for (unsigned i = 0; i < test.pending; ++i) {
@@ -237,7 +236,7 @@ void surround(Test &test) {
     around.msr_load_count = 2;
     around.pae_root = p.pae.physical().value;
     around.ept_root = around.long_mode_root = around.flat_root = p.empty.physical().value;
-    around.current_vmcs = test.machine.region.physical().value;
+    around.current_vmcs = test.vcpu.vmcs.physical().value;
     words(p.good)[0] = test.cpu.vmx.revision();
     words(p.shadow)[0] = test.cpu.vmx.revision() | 0x80000000u;
     words(p.bad)[0] = test.cpu.vmx.revision() ^ 1u;
@@ -250,7 +249,7 @@ void surround(Test &test) {
 
 /// Gives the host fields of the examined VMCS the values that the scope writes.
 void copy_host_state(Test &test) {
-    const Failure failure = in_scope(test.machine, [&](const Scope &scope) {
+    const Failure failure = in_scope(test.vcpu, [&](const Scope &scope) {
         write_more_host_state(scope.vmcs);
         for (const FieldInfo &field : all_fields) {
             std::uint64_t value = 0;
@@ -259,17 +258,18 @@ void copy_host_state(Test &test) {
             }
         }
     });
-    test.error = failure ? failure.tell() : 0;
+    log_failure(failure);
+    test.error = failure.error();
 }
 
 int run(Test &test, unsigned stride) {
-    if (const int error = test.machine.prepare()) {
+    if (const int error = test.vcpu.prepare()) {
         return error;
     }
     if (!allocate(test.pages)) {
         return -VTX_ENOMEM;
     }
-    test.cpu = describe_processor(test.machine.vmx, [](std::uint32_t leaf, std::uint32_t subleaf) {
+    test.cpu = describe_processor(test.vcpu.vmx, [](std::uint32_t leaf, std::uint32_t subleaf) {
         return cpuid(leaf, subleaf);
     });
     surround(test);

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// What a guest printed and how it ended, in the kernel log. Not inside a scope: it prints.
+#pragma once
+
+#include <cstddef>
+
+#include "kernel.h"
+#include "vm.hpp"
+#include "vmx/log_failure.hpp"
+
+namespace vtx {
+
+/// Logs what a guest prints, line by line, while it runs.
+class OutputLog {
+public:
+    /// Logs what has not been logged yet; an unfinished last line only with `all`.
+    void log(const Output &output, bool all) {
+        for (std::size_t i = seen_; i < output.size; i++) {
+            const char c = static_cast<char>(output.bytes[i]);
+            if (c == '\n' || length_ >= longest)
+                flush();
+            if (c >= ' ' && c <= '~') {
+                line_[length_++] = c;
+            } else if (c != '\n') {
+                static constexpr char digits[] = "0123456789abcdef";
+                line_[length_++] = '\\';
+                line_[length_++] = 'x';
+                line_[length_++] = digits[static_cast<unsigned char>(c) >> 4];
+                line_[length_++] = digits[static_cast<unsigned char>(c) & 15];
+            }
+        }
+        seen_ = output.size;
+        if (all && length_ > 0)
+            flush();
+    }
+
+private:
+    void flush() {
+        line_[length_] = '\0';
+        vtx_log("guest: %s", line_);
+        vtx_give_way(); // there may be 16384 lines, and a console is slow
+        length_ = 0;
+    }
+
+    static constexpr std::size_t longest = 160;
+    char line_[longest + 4]; // 159, a byte of four characters, and the zero
+    std::size_t length_ = 0, seen_ = 0;
+};
+
+/// Says in one sentence how a guest ended, unless it did what it was loaded for.
+inline void log_end(const End &end) {
+    using ull = unsigned long long;
+    const ull at = end.rip;
+
+    switch (end.how) {
+    case Ending::none:
+        break;
+    case Ending::status:
+        if (end.status != 0)
+            vtx_log_error("the guest ended with status %#llx", static_cast<ull>(end.status));
+        break;
+    case Ending::exception:
+        if (end.vector == Vector::page_fault)
+            vtx_log_error(
+                "the guest ended: #PF at RIP %#llx for address %#llx, and no entry for "
+                "it in the guest's IDT",
+                at, static_cast<ull>(end.address));
+        else
+            vtx_log_error(
+                "the guest ended: %s at RIP %#llx, and no entry for it in the guest's IDT",
+                mnemonic(end.vector), at);
+        break;
+    case Ending::triple_fault:
+        vtx_log_error("the guest ended: triple fault at RIP %#llx", at);
+        break;
+    case Ending::machine_check:
+        log_machine_check();
+        break;
+    case Ending::string_io:
+        vtx_log_error(
+            "the guest ended: INS or OUTS at RIP %#llx; string I/O is not emulated, use "
+            "IN or OUT",
+            at);
+        break;
+    case Ending::task_switch:
+        vtx_log_error("the guest ended: task switch at RIP %#llx; 64-bit code has none", at);
+        break;
+    case Ending::unexpected:
+        vtx_log_error(
+            "the guest ended: VM exit %u (%s) at RIP %#llx, which nothing here handles",
+            static_cast<unsigned>(end.reason), exit_reason_name(end.reason), at);
+        break;
+    case Ending::failure:
+        log_failure(end.failure);
+        break;
+    case Ending::time_limit:
+        vtx_log_error(
+            "the guest was stopped at RIP %#llx: its time was over (parameter limit_ms)", at);
+        break;
+    case Ending::interrupted:
+        vtx_log_error("the guest was stopped at RIP %#llx: the task that runs it got a signal", at);
+        break;
+    }
+}
+
+} // namespace vtx
