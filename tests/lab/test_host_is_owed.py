@@ -34,6 +34,10 @@ ALTERED: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "vmclear_fails": ("05", (("vmcs.hpp", "if (!note(vmclear(physical())))",
                               "static_cast<void>(vmclear(physical()));"
                               "if (!note(Result{Instruction::vmclear, Status::fail_valid, 2}))"),)),
+    # The handler of CPUID writes a field that no processor has.
+    "write_fails": ("05", (("handle.hpp", "    registers.rax = result.eax;",
+                            "    exit.vmcs.write(Field32{0x4ffe}, 0u);"
+                            "    registers.rax = result.eax;"),)),
     "perf_samples": ("04", (("vmx_operation.hpp",
                              "read_msr_safe(Msr::pebs_enable).value_or(0) != 0", "true"),)),
     # On cpu 1 one bit of IA32_VMX_MISC is another.
@@ -106,6 +110,15 @@ def test_machine_check_in_the_guest_reaches_linux(case: Case) -> None:
 def test_machine_check_at_the_entry_reaches_linux(case: Case) -> None:
     assert case.ended == "panic", case
     assert "Kernel panic - not syncing: Fatal machine check from unknown source" in case.log, case
+
+
+@altered([FIRST], f"""probe insmod {path("write_fails")}; echo "insmod $?" """)
+def test_guest_is_not_entered_after_a_failed_access(case: Case) -> None:
+    """It would go on with half of a state: here to the greeting that follows CPUID."""
+    assert case.rc == 0 and "insmod 5" in case.output, f"{case.output} {case}"
+    log = errors(case, "step05_exits")
+    assert re.search(r"VMWRITE of \S.* failed: VMfailValid, VM-instruction error 12", log), log
+    assert "Hello" not in log, log
 
 
 @altered([FIRST], f"""
