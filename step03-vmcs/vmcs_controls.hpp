@@ -40,11 +40,11 @@ bool choose(
     ControlSet<C> &word, const VmxCapabilities &vmx, std::type_identity_t<ControlSet<C>> required,
     std::type_identity_t<ControlSet<C>> optional) {
     const Adjusted<C> adjusted = vmx.adjust(required, optional);
-    for (std::uint8_t bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
-        if (adjusted.missing.has(C{bit}))
+    for (unsigned bit = 0; bit < 8 * sizeof(control_word_t<C>); bit++)
+        if (const auto control = static_cast<C>(bit); adjusted.missing.has(control))
             vtx_log_error(
-                "this CPU's VMX lacks \"%s\" (%s), which this step needs", control_name(C{bit}),
-                control_word_name(word_of(C{})));
+                "this CPU's VMX lacks \"%s\" (%s), which this step needs", control_name(control),
+                control_word_name(word_of(control)));
     word = adjusted.value;
     return adjusted.ok();
 }
