@@ -16,11 +16,10 @@ namespace vtx {
 /// A guest that stays on its processor, and everything it needs: nothing is shared with another
 /// processor, neither the VMXON region nor the VMCS nor a counter.
 ///
-/// The order of the members is the order of teardown read backwards. When the thread has stopped
-/// between two scopes, the guest has left VMX operation for the last time: the scope's destructors
-/// did VMCLEAR, VMXOFF and CR4. Only then are the pages freed, which is what is left for this
-/// object's own destructor; to free them earlier would let the processor write its cached VMCS
-/// into somebody else's memory.
+/// When the thread has stopped between two scopes, the guest has left VMX operation for the last
+/// time: the scope's destructors did VMCLEAR, VMXOFF and CR4. Only then are the pages freed, which
+/// is what is left for this object's own destructor; to free them earlier would let the processor
+/// write its cached VMCS into somebody else's memory.
 struct CpuGuest : Guest {
     int error = 0; ///< How the guest ended: 0 or a negative errno. Told once.
     bool told = false;

@@ -14,7 +14,7 @@ namespace vtx {
 
 /// The first thing that went wrong, or nothing.
 struct [[nodiscard]] Failure {
-    /// What it was.
+    /// What can go wrong.
     enum class Kind : std::uint8_t {
         none,               ///< Nothing went wrong.
         vmx_in_use,         ///< CR4.VMXE was set already: another hypervisor holds VMX.
@@ -28,7 +28,7 @@ struct [[nodiscard]] Failure {
         machine_check,      ///< The hardware reported an error while the guest ran.
     };
 
-    Kind kind = Kind::none;         ///< none if nothing went wrong.
+    Kind kind = Kind::none;         ///< What it was.
     const char *name = "";          ///< Of the register that is unfit.
     std::uint32_t field = 0;        ///< The encoding that VMREAD or VMWRITE named; 0 for others.
     std::uint64_t value = 0;        ///< Of the register, written to the field, or the exit reason.
