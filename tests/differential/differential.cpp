@@ -3,14 +3,12 @@
 // The differential test on bare metal: for each VMCS the doctor's verdict and what the processor
 // does, one line each on the printer port, which run.py reads.
 #include "bare_metal.hpp"
-#include "deviations.hpp"
+#include "cases.hpp"
 #include "instruction_errors.hpp"
-#include "mutations.hpp"
 #include "tables.hpp"
 
 #include "vmx/entry_checks/entry_checks.hpp"
 #include "vmx/instructions.hpp"
-#include "x86/cpuid.hpp"
 #include "x86/msr.hpp"
 
 using namespace vtx;
@@ -34,21 +32,14 @@ extern "C" const volatile Settings settings = {
 
 namespace {
 
-ProcessorDescription cpu;
-EntrySituation situation;
-Surroundings around;
-VmcsSnapshot base, wanted, written;
+Testbed test;
 std::uint64_t vmxon_region;
 bool supported[field_count];
-Verdict verdict;
 std::uint32_t case_number;
 std::uint32_t skipped[panic_count];
 Mutation mutations[24000];
-bool essential[24000];
 unsigned mutation_count;
 std::uint64_t random_state;
-
-Emulated emulated() { return {settings.version, settings.model}; }
 
 std::uint32_t random_below(std::uint32_t limit) {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
@@ -56,22 +47,8 @@ std::uint32_t random_below(std::uint32_t limit) {
 }
 
 void make_pages() {
-    around.page = new_page();
-    around.second_page = new_page();
-    around.link_good = new_page();
-    around.link_shadow = new_page();
-    around.link_bad = new_page();
-    around.harmless_msrs = new_page();
-    around.msr_load_list = new_page();
-    around.msr_load_count = 2;
-    *words_at(around.link_good) = cpu.vmx.revision();
-    *words_at(around.link_shadow) = cpu.vmx.revision() | 0x80000000u;
-    *words_at(around.link_bad) = cpu.vmx.revision() ^ 1u;
-    for (unsigned i = 0; i < 256; ++i) {
-        words_at(around.harmless_msrs)[2 * i] = static_cast<std::uint32_t>(Msr::sysenter_cs);
-    }
+    Surroundings &around = test.around;
     around.long_mode_root = 0x1000; // this program's own tables
-    around.pae_root = new_page();
     for (unsigned i = 0; i < 4; ++i) {
         around.pdptes[i] = (0x3000 + 0x1000 * i) | 1u;
         words_at(around.pae_root)[i] = around.pdptes[i];
@@ -98,44 +75,22 @@ void make_pages() {
     around.host_idtr_base = reinterpret_cast<std::uint64_t>(idt);
     around.host_rsp = new_page() + page_size;
     around.host_rip = reinterpret_cast<std::uint64_t>(&entered);
-    around.current_vmcs = new_page();
 }
 
-/// The two entries of the MSR-load list: one that is of interest, and one that ends every entry.
-void set_msr_list(std::uint64_t index, std::uint64_t value) {
-    words_at(around.msr_load_list)[0] = index;
-    words_at(around.msr_load_list)[1] = value;
-    words_at(around.msr_load_list)[2] = static_cast<std::uint32_t>(Msr::fs_base);
-    words_at(around.msr_load_list)[3] = 0;
-}
-
-void activate_vmcs() {
-    check(vmclear(PhysicalAddress{around.current_vmcs}), "VMCLEAR");
-    *words_at(around.current_vmcs) = cpu.vmx.revision();
-    check(vmptrld(PhysicalAddress{around.current_vmcs}), "VMPTRLD");
-    written.clear();
-}
-
-/// Writes those fields that differ from what the VMCS holds.
-void write_vmcs(const VmcsSnapshot &vmcs) {
-    for (std::size_t slot = 0; slot < field_count; ++slot) {
-        const FieldInfo &field = all_fields[slot];
-        if (!supported[slot] || field.kind == FieldKind::read_only) {
-            continue;
-        }
-        const auto now = written.find(field.encoding);
-        const std::uint64_t value = vmcs.values[slot];
-        if (!now || *now != value) {
-            check(vmwrite(field.encoding, value), field.identifier);
-            written.set(field.encoding, value);
-        }
+void write_field(std::uint32_t encoding, std::uint64_t value) {
+    const std::size_t slot = field_slot(encoding);
+    if (supported[slot]) {
+        check(vmwrite(encoding, value), all_fields[slot].identifier);
     }
 }
 
-std::uint64_t read_field(std::uint32_t encoding) {
-    std::uint64_t value = 0;
-    check(vmread(encoding, value), "VMREAD");
-    return value;
+/// Makes the VMCS clear, current, and what test.base is.
+void activate_vmcs() {
+    const std::uint64_t region = test.around.current_vmcs;
+    check(vmclear(PhysicalAddress{region}), "VMCLEAR");
+    *words_at(region) = test.cpu.vmx.revision();
+    check(vmptrld(PhysicalAddress{region}), "VMPTRLD");
+    write_all(test.base, write_field);
 }
 
 void probe_fields() {
@@ -145,54 +100,9 @@ void probe_fields() {
     }
 }
 
-/// An outcome: what happened, or what may happen.
-struct Outcome {
-    enum Kind : std::uint8_t { error, exit33, exit34, entered_guest, other } kind;
-    std::uint64_t number;
-};
-
-Outcome attempt() {
-    switch (enter()) {
-    case 1:
-        return {Outcome::other, 1};
-    case 2:
-        return {Outcome::error, read_field(field_encoding(Field32::vm_instruction_error))};
-    default:
-        break;
-    }
-    const auto reason =
-        static_cast<std::uint32_t>(read_field(field_encoding(Field32::exit_reason)));
-    const std::uint64_t more = read_field(field_encoding(FieldNatural::exit_qualification));
-    if (reason == 0x80000021) {
-        return {Outcome::exit33, more};
-    }
-    if (reason == 0x80000022) {
-        return {Outcome::exit34, more};
-    }
-    return {(reason >> 31) != 0 ? Outcome::other : Outcome::entered_guest, reason};
-}
-
-bool fits(const Prediction &ends, const Outcome &seen) {
-    switch (seen.kind) {
-    case Outcome::error:
-        return (seen.number == 7 && ends.error_7) || (seen.number == 8 && ends.error_8);
-    case Outcome::exit33:
-        return seen.number < 8 && ((ends.qualifications >> seen.number) & 1u) != 0;
-    case Outcome::exit34:
-        return ends.msr_entry != 0 && ends.msr_entry == seen.number;
-    case Outcome::entered_guest:
-        return ends.enters;
-    case Outcome::other:
-        return false;
-    }
-    return false;
-}
-
-void print_outcome(const Outcome &seen) {
-    constexpr char kinds[] = {'e', 'g', 'm', 'v', '?'};
-    print(kinds[seen.kind]);
-    print_hex(seen.number);
-}
+/// A line in Bochs' own log, between which those of this case stand: it reports an RDMSR of a
+/// register that does not exist, with its number.
+void mark_log(std::uint32_t number) { (void)read_msr(static_cast<Msr>(0x70000000u + number)); }
 
 void print_prediction(const Prediction &ends) {
     print(ends.error_7 ? "e7" : "");
@@ -222,21 +132,6 @@ void print_bits(const std::uint64_t (&bits)[rule_limit / 64]) {
     print(first ? "-" : "");
 }
 
-/// A line in Bochs' own log, between which those of this case stand: it reports an RDMSR of a
-/// register that does not exist, with its number.
-void mark_log(std::uint32_t number) { (void)read_msr(static_cast<Msr>(0x70000000u + number)); }
-
-/// The rule that is never more than undecided, because processors differ; this one demands it.
-constexpr std::size_t nmi_behind_sti = find_rule("I05b");
-
-/// How a verdict and an outcome compare.
-enum Agreement : char {
-    agrees = '=',    // with the SDM
-    undecided = '~', // the doctor could not say, and said so
-    deviates = '!',  // as the table of deviations says
-    disagrees = 'X', // nobody knows why
-};
-
 /// What is known of a rule so far: a value of a field that broke it, and whether another value of
 /// that field was seen to get past it where that one would have broken it.
 struct BothWays {
@@ -260,37 +155,36 @@ bool changes(const Mutation &mutation, std::uint32_t encoding) {
 bool would_break(std::size_t rule, std::uint32_t field, std::uint64_t value) {
     static VmcsSnapshot other;
     static Verdict found;
-    other = wanted;
+    other = test.wanted;
     other.set(field, value);
     for (std::uint64_t &word : found.broken) {
         word = 0;
     }
     found.count = 0;
-    Examination x{other, cpu, situation, found};
+    Examination x{other, test.cpu, test.situation, found};
     x.begin(rule, all_rules[rule].failure, all_rules[rule].qualification);
     all_rules[rule].check(x);
     return found.is_broken(rule);
 }
 
 /// Notes which rules this case shows from which side.
-void note_both_ways(const Mutation &first, const Mutation *second, const Outcome &seen) {
+void note_both_ways(const Mutation &first, const Mutation &second, const Outcome &seen) {
     bool broken[rule_count]{};
-    for (std::uint32_t i = 0; i < verdict.count; ++i) {
-        const Finding &finding = verdict.findings[i];
-        if (finding.entry != around.msr_load_count) { // not the entry that ends every case
+    for (std::uint32_t i = 0; i < test.verdict.count; ++i) {
+        const Finding &finding = test.verdict.findings[i];
+        if (finding.entry != test.around.msr_load_count) { // not the entry that ends every case
             broken[finding.rule] = true;
             BothWays &known = both_ways[finding.rule];
             known = {finding.field, finding.value, true, known.both};
         }
     }
-    if (seen.kind != Outcome::exit34 || seen.number != around.msr_load_count) {
+    if (seen.kind != Outcome::exit34 || seen.number != test.around.msr_load_count) {
         return; // it did not get past all rules
     }
     for (std::size_t rule = 0; rule < rule_count; ++rule) {
         BothWays &known = both_ways[rule];
         if (known.both || !known.broken || broken[rule] ||
-            !(changes(first, known.field) ||
-              (second != nullptr && changes(*second, known.field)))) {
+            !(changes(first, known.field) || changes(second, known.field))) {
             continue;
         }
         const bool about_memory = all_rules[rule].failure == FailureClass::msr_loading ||
@@ -310,82 +204,65 @@ void print_both_ways() {
     }
 }
 
-void run_case(unsigned base_index, const Mutation &first, const Mutation *second) {
-    wanted = base;
-    apply(first, wanted);
-    if (second != nullptr) {
-        apply(*second, wanted);
-    }
-    const Mutation *const msr = first.loads_msr                          ? &first
-                                : second != nullptr && second->loads_msr ? second
-                                                                         : nullptr;
-    if (msr != nullptr) {
-        set_msr_list(msr->msr_index, msr->msr_value);
-    } else {
-        set_msr_list(static_cast<std::uint32_t>(Msr::sysenter_cs), 0);
-    }
-    const Mutation *const table = first.has_pdpte                          ? &first
-                                  : second != nullptr && second->has_pdpte ? second
-                                                                           : nullptr;
-    words_at(around.pae_root)[1] = table != nullptr ? table->pdpte : around.pdptes[1];
-
-    const DeviationContext context{wanted, cpu};
-    examine(wanted, cpu, situation, verdict);
-    std::uint64_t used = 0;
-    std::uint64_t kept[rule_limit / 64];
-    const Prediction here = with_deviations(context, verdict, emulated(), used, kept);
-    const unsigned panic = panic_of(context, verdict, here);
-    if (panic != panic_count) {
-        ++skipped[panic];
-        return;
-    }
-    if (here.enters) {
-        give_up("this case would run a guest", case_number);
-    }
-    if (verdict.undecided[nmi_behind_sti] != Undecided::no) {
-        kept[nmi_behind_sti / 64] |= std::uint64_t{1} << (nmi_behind_sti % 64);
-    }
-    write_vmcs(wanted);
-    mark_log(++case_number);
-    const Outcome seen = attempt();
-    Agreement verdict_holds = disagrees;
-    if (fits(verdict.prediction, seen) && fits(here, seen)) {
-        verdict_holds = agrees;
-    } else if (fits(here, seen)) {
-        verdict_holds = deviates;
-    } else if (
-        verdict.undecided[nmi_behind_sti] != Undecided::no &&
-        fits(Prediction{.qualifications = 1}, seen)) {
-        verdict_holds = undecided;
-        used |= std::uint64_t{1} << i05_qualification;
-    }
-    note_both_ways(first, second, seen);
+/// A case, but for the end of its line.
+void print_case(
+    unsigned index, Agreement agreement, const Outcome &seen, const Foreseen &foreseen) {
     print("C ");
     print_hex(case_number);
     print(' ');
-    print_hex(base_index);
+    print_hex(index);
     print(' ');
-    print(verdict_holds);
+    print(agreement);
     print(' ');
-    print_outcome(seen);
+    print(seen.kind);
+    print_hex(seen.number);
     print(' ');
-    print_prediction(verdict.prediction);
+    print_prediction(foreseen.sdm);
     print(' ');
-    print_bits(verdict.broken);
+    print_bits(test.verdict.broken);
     print(' ');
-    print_bits(kept);
+    print_bits(foreseen.kept);
     print(' ');
-    print_hex(used);
-    if (verdict_holds == disagrees) {
-        for (const Mutation *mutation : {&first, second}) {
-            for (unsigned i = 0; mutation != nullptr && i < mutation->count; ++i) {
-                print(i == 0 ? " | " : " ");
+    print_hex(foreseen.used);
+}
+
+/// Enters the VMCS with these changes, which it has neither before nor after.
+Outcome attempt(const Mutation &first, const Mutation &second) {
+    write_changes(first, test.wanted, write_field);
+    write_changes(second, test.wanted, write_field);
+    mark_log(++case_number);
+    const int how = enter();
+    const Outcome seen = outcome_of(how == 1, how == 2);
+    write_changes(first, test.base, write_field);
+    write_changes(second, test.base, write_field);
+    return seen;
+}
+
+void run_case(unsigned index, const Mutation &first, const Mutation &second = {}) {
+    make_wanted(test, first, second);
+    Foreseen foreseen = foresee(test);
+    if (foreseen.panic != panic_count) {
+        ++skipped[foreseen.panic];
+        return;
+    }
+    if (foreseen.here.enters) {
+        give_up("this case would run a guest", case_number);
+    }
+    const Outcome seen = attempt(first, second);
+    const Agreement agreement = judge(foreseen, seen);
+    note_both_ways(first, second, seen);
+    print_case(index, agreement, seen, foreseen);
+    if (agreement == disagrees) {
+        print(" |");
+        for (const Mutation *mutation : {&first, &second}) {
+            for (unsigned i = 0; i < mutation->count; ++i) {
+                print(' ');
                 print(find_field(mutation->changes[i].encoding)->identifier);
                 print(mutation->changes[i].flip ? '^' : '=');
                 print_hex(mutation->changes[i].value);
             }
-            if (mutation != nullptr && mutation->loads_msr) {
-                print(mutation->count == 0 ? " | msr=" : " msr=");
+            if (mutation->loads_msr) {
+                print(" msr=");
                 print_hex(mutation->msr_index);
                 print(':');
                 print_hex(mutation->msr_value);
@@ -400,66 +277,46 @@ void run_case(unsigned base_index, const Mutation &first, const Mutation *second
 
 /// A known-good VMCS as it is: its guest runs one instruction.
 void run_base(unsigned index) {
+    const Mutation no_list = Mutation{}.set(Field32::entry_msr_load_count, 0);
     activate_vmcs();
-    wanted = base;
-    wanted.set(Field32::entry_msr_load_count, std::uint32_t{0});
-    examine(wanted, cpu, situation, verdict);
-    write_vmcs(wanted);
-    mark_log(++case_number);
-    const Outcome seen = attempt();
-    const bool good = verdict.sound() && verdict.prediction.certain &&
-                      seen.kind == Outcome::entered_guest && seen.number == 18; // VMCALL
-    print("C ");
-    print_hex(case_number);
-    print(' ');
-    print_hex(index);
-    print(good ? " = " : " X ");
-    print_outcome(seen);
-    print(' ');
-    print_prediction(verdict.prediction);
-    print(' ');
-    print_bits(verdict.broken);
-    print(" - 0 | known good\n");
+    make_wanted(test, no_list);
+    const Foreseen foreseen = foresee(test);
+    const Outcome seen = attempt(no_list, {});
+    const bool good = test.verdict.sound() && foreseen.sdm.certain &&
+                      seen.kind == Outcome::entered_guest &&
+                      seen.number == static_cast<unsigned>(ExitReason::vmcall);
+    print_case(index, good ? agrees : disagrees, seen, foreseen);
+    print(" | known good\n");
     if (index == 0) {
-        provoke_errors(cpu.vmx, vmxon_region, around.current_vmcs);
+        provoke_errors(test.cpu.vmx, vmxon_region, test.around.current_vmcs);
     }
     activate_vmcs();
 }
 
-void run_kind(unsigned index, GuestKind kind, bool ept) {
-    if (!can_run(cpu, kind, ept)) {
-        return;
-    }
-    make_known_good(base, cpu, kind, ept, around);
+void run_kind(unsigned index) {
     print("B ");
     print_hex(index);
     print(' ');
-    print(guest_kind_names[static_cast<unsigned>(kind)]);
-    print(ept ? ", EPT\n" : ", no EPT\n");
+    print(guest_kind_names[static_cast<unsigned>(test.kind)]);
+    print(index % 2 != 0 ? ", EPT\n" : ", no EPT\n");
     run_base(index);
     mutation_count = 0;
-    const bool guest_only = kind != GuestKind::long_mode;
-    each_mutation(cpu, base, around, guest_only, [](const Mutation &mutation, bool is_essential) {
-        if (mutation_count < sizeof(mutations) / sizeof(mutations[0])) {
-            essential[mutation_count] = is_essential;
-            mutations[mutation_count++] = mutation;
-        } else {
+    each_case(test, index, settings.stride, [index](const Mutation &mutation, bool is_chosen) {
+        if (mutation_count == sizeof(mutations) / sizeof(mutations[0])) {
             give_up("too many mutations", mutation_count);
+        }
+        mutations[mutation_count++] = mutation;
+        if (is_chosen) {
+            run_case(index, mutation);
         }
     });
     print("S ");
     print_hex(mutation_count);
     print('\n');
-    for (unsigned i = 0; i < mutation_count; ++i) {
-        // Models and guests begin at different places, so that together they miss little.
-        if (essential[i] || (i + index + settings.model) % settings.stride == 0) {
-            run_case(index, mutations[i], nullptr);
-        }
-    }
     for (unsigned i = 0; i < settings.pairs; ++i) {
         const unsigned first = random_below(mutation_count);
         const unsigned second = random_below(mutation_count);
-        run_case(index, mutations[first], &mutations[second]);
+        run_case(index, mutations[first], mutations[second]);
     }
 }
 
@@ -482,20 +339,18 @@ void differential() {
     static_assert(sizeof(Settings) == 28);
     const auto capabilities =
         read_capabilities([](Msr msr) { return std::optional{read_msr(msr)}; });
-    cpu = describe_processor(*capabilities, [](std::uint32_t leaf, std::uint32_t subleaf) {
-        return cpuid(leaf, subleaf);
-    });
-    write_cr0(read_cr0() | Cr0::wp | cpu.vmx.cr0_fixed0);
-    write_cr4(read_cr4() | Cr4::vmxe | cpu.vmx.cr4_fixed0);
+    test.emulated = {settings.version, settings.model};
+    test.around.current_vmcs = new_page();
+    prepare(test, *capabilities, {read_memory, nullptr}, new_page, words_at);
+    write_cr0(read_cr0() | Cr0::wp | test.cpu.vmx.cr0_fixed0);
+    write_cr4(read_cr4() | Cr4::vmxe | test.cpu.vmx.cr4_fixed0);
     vmxon_region = new_page();
-    *words_at(vmxon_region) = cpu.vmx.revision();
+    *words_at(vmxon_region) = test.cpu.vmx.revision();
     make_pages();
     check(vmxon(PhysicalAddress{vmxon_region}), "VMXON");
-    situation.current_vmcs = around.current_vmcs;
-    situation.memory = {read_memory, nullptr};
     random_state = settings.seed;
-    print_processor(cpu);
-    print_tables(emulated());
+    print_processor(test.cpu);
+    print_tables(test.emulated);
     activate_vmcs();
     probe_fields();
     for (std::size_t slot = 0; slot < field_count; ++slot) {
@@ -505,12 +360,9 @@ void differential() {
             print('\n');
         }
     }
-    unsigned index = 0;
-    for (const GuestKind kind :
-         {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode, GuestKind::virtual_8086}) {
-        for (const bool ept : {false, true}) {
-            run_kind(index, kind, ept);
-            ++index;
+    for (unsigned index = 0; index < base_count; ++index) {
+        if (make_base(test, index)) {
+            run_kind(index);
         }
     }
     for (unsigned i = 0; i < panic_count; ++i) {

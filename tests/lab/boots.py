@@ -70,7 +70,7 @@ class BootOfCases:
         """A guess at the seconds the boot takes, to start the longest first: cases take about a
         twentieth of what they may."""
         cases = sum(case.seconds for case in self.cases.values()) / 20
-        return bochs.boot_seconds(self.guest.cpus) + cases
+        return self.guest.boot_seconds() + cases
 
     def run(self, modules: Path, report: Callable[[str], None]) -> None:
         """Boots and settles all cases. Never raises: what goes wrong is each case's failure."""

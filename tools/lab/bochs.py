@@ -54,11 +54,6 @@ sound: waveoutdrv=dummy
 """
 
 
-def boot_seconds(cpus: int) -> int:
-    """About how long a boot takes: each CPU is emulated in turn, on one of ours."""
-    return 20 * cpus
-
-
 def boot_folder(kind: str) -> Path:
     """A new folder under build/lab/ for one boot; the oldest ones of the same kind go."""
     parent = BUILD / "lab"
@@ -181,7 +176,7 @@ class Boot:
 
     def announcement(self) -> str:
         """What to say while it boots."""
-        about = boot_seconds(self.machine.cpus)
+        about = self.machine.boot_seconds()
         return f"Booting {self.machine} in the Bochs emulator (about {about} s)"
 
     def run(self, limit: float = LIMIT, on_console: Callable[[str], None] = lambda line: None,

@@ -166,7 +166,7 @@ def _graded(exercise: Exercise, yes: bool) -> bool:
         ui.say(f"    Write it in {shown(exercise.work / exercise.file)}, and take away the line"
                " that says so.")
         return False
-    about = bochs.boot_seconds(exercise.processors)
+    about = bochs.Machine(cpus=exercise.processors).boot_seconds()
     title = f"Booting {' and '.join(exercise.cpus)} in the Bochs emulator (about {about} s)"
     with ui.busy(title), ThreadPoolExecutor() as pool:
         runs = [pool.submit(trial.boot, exercise, cpu, module, folder / cpu)

@@ -37,6 +37,10 @@ class Machine:
         there a second is shorter."""
         return 100_000_000 if self.cpus == 1 else 25_000_000
 
+    def boot_seconds(self) -> int:
+        """About how long a boot takes: each CPU is emulated in turn, on one of ours."""
+        return 20 * self.cpus
+
     def check(self) -> None:
         """Refuses, in words, what cannot boot."""
         self.check_kernel_and_number()
