@@ -17,9 +17,10 @@ void guest_code();
 extern std::uint8_t gdt[], tss[], idt[];
 void differential();
 [[noreturn]] void unexpected_exception(unsigned vector, const std::uint64_t *frame);
-// What libgcc would have; the compiler calls it for copies of structures.
+// What a C library would have: the compiler calls these for structures, and for strings.
 void *memcpy(void *to, const void *from, std::size_t size);
 void *memset(void *to, int value, std::size_t size);
+int strcmp(const char *left, const char *right);
 }
 
 namespace vtx::testing {

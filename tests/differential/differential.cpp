@@ -27,6 +27,13 @@ void *memset(void *to, int value, std::size_t size) {
     return start;
 }
 
+int strcmp(const char *left, const char *right) {
+    while (*left != '\0' && *left == *right) {
+        ++left, ++right;
+    }
+    return *left - *right;
+}
+
 extern "C" const volatile Settings settings = {
     {'V', 'T', 'X', 'D', 'I', 'F', 'F', '1'}, 0, 0, 0, 0, 1};
 
