@@ -13,7 +13,6 @@
 #include "x86/control_registers.hpp"
 #include "x86/exceptions.hpp"
 #include "x86/general_registers.hpp"
-#include "x86/segments.hpp"
 
 namespace vtx {
 
