@@ -50,7 +50,7 @@ struct Scope {
 };
 
 /// Runs `work(scope)` in VMX operation with the VMCS of `vcpu` current and its host state written.
-/// Returns what went wrong, if something did, before `work` or in an access to the VMCS.
+/// Returns the first failure, from VMXON to VMXOFF, or an empty one.
 ///
 /// Destructors undo everything in the opposite order: VMCLEAR, VMXOFF, CR4, what VM exits spoiled,
 /// what Linux is owed, interrupts on. The VMCS keeps the guest: a later scope, on this processor or

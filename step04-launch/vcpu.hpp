@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// A virtual CPU: what of a guest has to be in a processor while the guest runs.
+/// A virtual CPU: the processor that a guest believes it runs on.
 #pragma once
 
 #include <cstdint>

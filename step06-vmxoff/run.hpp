@@ -16,7 +16,7 @@
 namespace vtx {
 
 /// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. Where no
-/// timer bounds the scope, a guest could so keep the processor for itself. To set IF is harmless:
+/// timer bounds the scope, a guest could then keep the processor for itself. To set IF is harmless:
 /// external interrupts leave the guest, whatever its IF says. The guest may see IF as 1 where it
 /// had cleared it, and nothing will ever come of it.
 inline void keep_interruptible(CurrentVmcs &vmcs) {
