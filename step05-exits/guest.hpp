@@ -28,7 +28,7 @@ struct RunCounts {
 struct Guest {
     Vcpu vcpu;
     Vm vm;
-    Doctor doctor; ///< Asked when a VM entry has failed.
+    Doctor doctor; ///< Asked when a VM entry has failed, with `check` also before the first one.
     RunCounts counts{};
 
     /// Takes all memory, loads the program and writes the VMCS, all of it but the host state, which

@@ -59,8 +59,8 @@ int run_guest(Step &step, Guest &guest) {
 }
 // [run]
 
-/// Makes a guest of a program and runs it. Returns as run_guest(), or what Guest::prepare() does
-/// not allow. With `told` it also says how it went.
+/// Makes a guest of a program and runs it. Returns 0 if it ended with status 0, else a negative
+/// errno, after a sentence in the log. With `told` a good end is told, too.
 int run_program(Step &step, const std::byte *program, std::size_t size, bool told) {
     Box<Guest> guest;
     if (!guest.allocate()) {

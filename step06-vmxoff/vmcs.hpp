@@ -126,6 +126,7 @@ private:
         return result.ok();
     }
 
+    /// Cold: the compiler keeps it apart from the accesses, nearly all of which succeed.
     [[gnu::cold]] void fail_instruction(Result result, std::uint32_t field) {
         fail(Failure::instruction(result, field));
     }
