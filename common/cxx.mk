@@ -20,13 +20,14 @@ cxx-refused = $(shell LC_ALL=C $(CXX) $(_c_flags) -fsyntax-only -x c++ /dev/null
 	grep -o "'-[^']*'" | tr -d "'" | sort -u)
 
 # No system headers (the kernel has no libc) but libstdc++'s freestanding ones, the compiler's
-# own, and the stand-in for the one libc header that libstdc++ asks for. The compiler lists where
+# own, and the stand-in for the one libc header that libstdc++ asks for; then common/ and what lies
+# beside it (doctor/rules). The compiler lists where
 # it looks, and libstdc++'s folders are those with a part c++ in their path (Gentoo: g++-v14).
 cxx-includes := -nostdinc -nostdinc++ \
 	-isystem $(shell $(CXX) -print-file-name=include) \
 	$(addprefix -isystem ,$(shell LC_ALL=C $(CXX) -E -x c++ -v /dev/null 2>&1 | \
 		sed -nE 's!^ (/[^ ]*/(c\+\+|g\+\+-v[0-9]+)(/[^ ]*)?)$$!\1!p')) \
-	-isystem $(vtx-common)/freestanding -I$(vtx-common)
+	-isystem $(vtx-common)/freestanding -I$(vtx-common) -I$(vtx-common)/..
 
 # Whatever needs a run-time library that the kernel does not have is switched off.
 cxx-language := -std=gnu++20 -ffreestanding \

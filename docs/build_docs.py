@@ -32,7 +32,8 @@ PREDEFINED = ["__init=", "__exit=", "__packed=", "__attribute__(x)=", "asm(x)=",
 
 
 def projects() -> dict[str, list[Path]]:
-    """The headers of common/, a project for each page about them, and of each step its own."""
+    """The headers of common/ and of the doctor's rules, a project for each page about them, and of
+    each step its own."""
     headers = (".h", ".hpp")
     result: dict[str, list[Path]] = {"kernel": [], "vmx": [], "x86": [], "entry_checks": []}
     for file in sorted((paths.ROOT / "common").rglob("*")):
@@ -40,13 +41,11 @@ def projects() -> dict[str, list[Path]]:
             continue
         if file.parent.name == "kernel":
             continue  # what the files there share among themselves
-        # A project of its own: Doxygen confuses vtx::Failure and vtx::entry_checks::Failure.
-        if "entry_checks" in file.parts:
-            # The rules themselves are rows of tables; what a caller uses is declared in these.
-            if file.stem in ("entry_checks", "verdict", "processor"):
-                result["entry_checks"].append(file)
-        else:
-            result[file.parent.name if file.parent.name in result else "kernel"].append(file)
+        result[file.parent.name if file.parent.name in result else "kernel"].append(file)
+    # The rules themselves are rows of tables; what a caller uses is declared in these. A project of
+    # its own: Doxygen confuses vtx::Failure and vtx::entry_checks::Failure.
+    result["entry_checks"] = [paths.ROOT / f"doctor/rules/{name}.hpp"
+                              for name in ("entry_checks", "verdict", "processor")]
     for folder in paths.steps():
         own = [p for p in stepdiff.own_files(folder) if p.suffix in headers]
         result[f"step{folder.name[4:6]}"] = own

@@ -6,10 +6,10 @@
 
 #include <cstdint>
 
+#include "doctor/rules/entry_checks.hpp"
+#include "doctor/rules/log.hpp"
 #include "vmcs.hpp"
 #include "vmx/capabilities.hpp"
-#include "vmx/entry_checks/entry_checks.hpp"
-#include "vmx/entry_checks/log.hpp"
 #include "vmx/instructions.hpp"
 #include "vmx/snapshot.hpp"
 #include "x86/cpuid.hpp"

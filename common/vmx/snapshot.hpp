@@ -2,7 +2,7 @@
 /// \file
 /// The fields of one VMCS as a plain value: what VMREAD gave for each of them, and whether it gave
 /// anything. A step fills one in VMX operation and looks at it afterwards; the entry checks
-/// (entry_checks/) read it; so do the tools that know a VMCS only from a log.
+/// (doctor/rules) read it; so do the tools that know a VMCS only from a log.
 #pragma once
 
 #include "vmx/fields.hpp"

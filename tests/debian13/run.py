@@ -53,7 +53,7 @@ PARTS = (
     tests("steps", "1cpu and (loads_and_unloads_twice or complain_of) or test_kvm_is_loaded",
           "tests/lab/test_lab_steps.py", "tests/lab/test_refusals.py"),
     Part("book", ["./lab", "docs", "--yes"]),
-    Part("differential", ["/usr/bin/python3", "tests/differential/run.py",
+    Part("differential", ["/usr/bin/python3", "doctor/differential/run.py",
                           "--models", "penryn,skylake,arrowlake",
                           "--work", "build/differential", "--results", "build/results"],
          "results/junit/differential.xml"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.common import ROOT, shown
+from lab.common import ROOT, SHARED, shown
 
 PAGES = sorted((ROOT / "docs").rglob("*.rst"))
 CHAPTERS = sorted((ROOT / "docs" / "steps").glob("0*.rst"))
@@ -97,7 +97,7 @@ def test_every_refusal_is_among_the_symptoms() -> None:
     Values differ from case to case, so the page must have one of the pieces between them.
     """
     page = " ".join((ROOT / "docs/troubleshooting.rst").read_text(encoding="utf-8").split())
-    sources = [path for folder in (ROOT / "common", *sorted(ROOT.glob("step[0-9][0-9]-*")))
+    sources = [path for folder in (*SHARED, *sorted(ROOT.glob("step[0-9][0-9]-*")))
                for path in folder.rglob("*") if path.suffix in (".c", ".hpp", ".cpp")]
     found, missing = 0, set()
     for sentence in {s for path in sources for s in sentences(path.read_text(encoding="utf-8"))}:
@@ -127,7 +127,7 @@ def test_hexadecimal_numbers_have_one_notation() -> None:
     """0xFFFF, as the logs have it: who searches for one must not miss FFFFh."""
     files = [*ROOT.glob("docs/**/*.rst"), *ROOT.glob("docs/*.toml"), *ROOT.glob("docs/figures/*"),
              *ROOT.glob("*.md"), *ROOT.glob("exercises/*.*"), *ROOT.glob("step[0-9]*/*.*"),
-             *ROOT.glob("common/**/*.*")]
+             *ROOT.glob("common/**/*.*"), *ROOT.glob("doctor/rules/*.*")]
     texts = {shown(file): file.read_text(encoding="utf-8") for file in files
              if file.suffix in (".rst", ".toml", ".svg", ".md", ".c", ".h", ".hpp", ".cpp", ".S")}
     found = {f"{name}: {number}" for name, text in texts.items()

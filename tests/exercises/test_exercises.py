@@ -11,7 +11,7 @@ import pytest
 import starting_points
 from guest import OLDER, Case, Guest, in_guest
 
-from lab import build, exercises, grading
+from lab import build, exercises, grading, steps
 from lab.common import ROOT, step_folders
 from lab.exercises import Exercise
 
@@ -116,19 +116,19 @@ def test_starting_point_builds_without_a_warning(exercise: Exercise) -> None:
 
 @each()
 def test_region_put_back_is_the_step(exercise: Exercise) -> None:
-    """To the byte: in the exercise's file, and in all others of the step and of common/."""
+    """To the byte: in the exercise's file, and in all others of the step and that it shares."""
     start = starting_points.folder(exercise)
     text = (start / exercise.file).read_text(encoding="utf-8")
     original = (exercise.step / exercise.file).read_text(encoding="utf-8")
     assert text != original
     assert exercises.put_back(text, exercise) == original
-    for source, place in ((exercise.step, start), (ROOT / "common", start / "common")):
-        for name in build.sources(source):
+    shared = set(steps.shared_files(exercise.step))
+    for source, names in ((exercise.step, build.sources(exercise.step)), (ROOT, shared)):
+        for name in names:
             if str(name) != exercise.file and str(name) not in LEFT_OUT:
-                assert (source / name).read_bytes() == (place / name).read_bytes(), name
+                assert (source / name).read_bytes() == (start / name).read_bytes(), name
     own = {Path("exercise.c"), Path("answer.toml"), Path("LICENSE")}
-    assert {name for name in build.sources(start) if name.parts[0] != "common"} - own == set(
-        build.sources(exercise.step))
+    assert set(build.sources(start)) - shared - own == set(build.sources(exercise.step))
 
 
 @booted("start", *exercises.KINDS)

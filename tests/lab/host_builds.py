@@ -139,8 +139,8 @@ def altered_step(name: str, number: str, kernel: str, *changes: tuple[str, str, 
     step = steps.by_number(number)
     assert step
     folder = OUTPUT / "altered" / kernel / name
-    originals = [ROOT / place for place in (step.name, "common")]
-    sources = [source / path for source in originals for path in build.sources(source)]
+    sources = [step / path for path in build.sources(step)]
+    sources += [ROOT / path for path in steps.shared_files(step)]
 
     def make() -> None:
         shutil.rmtree(folder, ignore_errors=True)

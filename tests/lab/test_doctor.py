@@ -14,7 +14,7 @@ from lab.common import ROOT
 
 HASWELL = Guest(OLDER)
 PENRYN = Guest(OLDER, "penryn")
-DOCTOR = os.environ.get("VMCS_DOCTOR", str(ROOT / "build/default/tools/vmcs-doctor/vmcs-doctor"))
+DOCTOR = os.environ.get("VMCS_DOCTOR", str(ROOT / "build/default/doctor/vmcs-doctor"))
 #: Parameters of step 04's spoil=, and the rule that each breaks.
 BROKEN = {"control": "C11", "host": "H12", "guest": "R03", "msr": "M01"}
 

@@ -13,7 +13,7 @@ from typing import Callable
 import pytest
 
 from lab import build, compile_commands, kernels, proc, steps
-from lab.common import BUILD, ROOT, module_name
+from lab.common import BUILD, ROOT, SHARED, module_name
 from trees import STEPS, Tree, copy_sources, make
 
 #: Exported today, but since Linux 6.19 (commit 6276c67f2bc4, "x86: Restrict KVM-induced symbol
@@ -154,7 +154,7 @@ def test_clean_leaves_sources_only(tree: Tree, scratch: Path) -> None:
         assert result.returncode == 0, result.stdout
     left = sorted(str(path.relative_to(copy)) for path in copy.rglob("*")
                   if path.is_file() and path.suffix != ".ci")  # a report that these tests ask for
-    wanted = sorted(f"{folder.name}/{name}" for folder in [ROOT / "common", *tree.steps]
+    wanted = sorted(str(folder.relative_to(ROOT) / name) for folder in [*SHARED, *tree.steps]
                     for name in build.sources(folder))
     assert left == wanted
 
@@ -255,6 +255,6 @@ def test_clang_tidy_is_kept(commands: list[dict[str, object]], scratch: Path) ->
         pytest.fail("\n".join(sorted(set(complaints))), pytrace=False)
     included = re.findall(r"^\.+ (\S+)$", said, re.MULTILINE)
     read = {(ROOT / name).read_bytes() for name in included}
-    unread = [str(path.relative_to(ROOT)) for folder in [ROOT / "common", *STEPS]
+    unread = [str(path.relative_to(ROOT)) for folder in [*SHARED, *STEPS]
               for path in sorted(folder.rglob("*.hpp")) if path.read_bytes() not in read]
     assert not unread

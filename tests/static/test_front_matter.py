@@ -21,7 +21,7 @@ FORMS = sorted(path for path in ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")
                if path.name != "config.yml")
 LICENCES = {path.stem for path in (ROOT / "LICENSES").glob("*.txt")}
 #: Files without an SPDX line that LICENSE puts under one of the two.
-CODE = (r"\.(json|html|vmcs|log|dict|cpu)$", r"^tests/.*\.txt$")
+CODE = (r"\.(json|html|vmcs|log|dict|cpu)$", r"^(tests|doctor)/.*\.txt$")
 TEXT = (r"\.(md|rst)$", r"^docs/.*\.txt$", r"^step[^/]*/expected/.*\.txt$")
 THEMSELVES = (r"^LICENSE$", r"^LICENSES/")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import build, kernels
-from lab.common import BUILD, ROOT, step_folders
+from lab.common import BUILD, ROOT, SHARED, step_folders
 
 STEPS = step_folders()
 #: GCC's reports on each function, from which test_quality.py reads. They change no code.
@@ -47,11 +47,12 @@ def words_for(kernel: str) -> list[str]:
 
 
 def copy_sources(target: Path, folders: list[Path]) -> None:
-    """Copies common/ and some steps, sources only."""
-    for folder in [ROOT / "common", *folders]:
+    """Copies some steps and what they share, sources only."""
+    for folder in [*SHARED, *folders]:
+        place = target / folder.relative_to(ROOT)
         for name in build.sources(folder):
-            (target / folder.name / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, target / folder.name / name)
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, place / name)
 
 
 def shared_objects(step: Path) -> set[str]:

@@ -161,7 +161,7 @@ def here(yes: bool) -> Costs:
     place.mkdir(parents=True, exist_ok=True)
     copy = place / "source"
     shutil.rmtree(copy, ignore_errors=True)
-    for name in ("common", "step05-exits", "bench"):
+    for name in ("common", "doctor/rules", "step05-exits", "bench"):
         for source in build.sources(ROOT / name):
             target = copy / name / source
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import kernels, packages, platforms, proc, ui
-from .common import BUILD, ROOT, LabError, locked, module_name, shown, step_folders
+from .common import BUILD, ROOT, SHARED, LabError, locked, module_name, shown, step_folders
 
 #: What kbuild leaves in a folder. None of it is a source, so none of it is mirrored or copied.
 PRODUCTS = (".*", "*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "*.order", "*.symvers", "*.d", "*.a",
@@ -51,7 +51,7 @@ def tree(kernel: str) -> Path:
 
 
 def prepare(kernel: str) -> Path:
-    """Brings the mirror of common/ and the steps up to date. The caller holds the kernel's lock."""
+    """Brings the mirror of the steps and what they share up to date. Hold the kernel's lock."""
     target = tree(kernel)
     stamp = target / ".release"
     release = f"{kernels.release(kernel)} {platforms.debian().compiler}"
@@ -62,7 +62,7 @@ def prepare(kernel: str) -> Path:
     manifest = target / ".mirror.json"
     before = set(json.loads(manifest.read_text(encoding="utf-8"))) if manifest.exists() else set()
     now: set[str] = set()
-    for folder in [ROOT / "common", *step_folders(), ROOT / "bench"]:
+    for folder in [*SHARED, *step_folders(), ROOT / "bench"]:
         for name in sources(folder):
             source = folder / name
             relative = source.relative_to(ROOT)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from . import build, ui
-from .common import BUILD, ROOT, UsageError, is_held, shown, step_folders
+from .common import BUILD, ROOT, SHARED, UsageError, is_held, shown, step_folders
 
 
 def run(everything: bool) -> int:
@@ -32,7 +32,7 @@ def run(everything: bool) -> int:
 
 def _products() -> list[Path]:
     """What kbuild left beside the sources; only kinds of file that are never sources."""
-    found = [path for folder in [ROOT / "common", *step_folders()] for path in folder.rglob("*")
+    found = [path for folder in [*SHARED, *step_folders()] for path in folder.rglob("*")
              if path.is_file() and not build.is_source(path.name) and _is_kbuilds(path.name)]
     return found + [path for path in [ROOT / "compile_commands.json"] if path.exists()]
 

@@ -148,7 +148,7 @@ def _add_step_commands(commands: _Commands) -> None:
 """, lambda args: steps.sync(args.dry_run), debian=False)
     one.add_argument("--dry-run", action="store_true", help="change nothing")
 
-    one = commands.add("copy", "make a free-standing copy of a step, common/ included", """\
+    one = commands.add("copy", "make a free-standing copy of a step, shared files included", """\
   ./lab copy 05 ~/my-hypervisor      then: make -C ~/my-hypervisor
 """, lambda args: steps.copy(choose_steps([args.step])[0], Path(args.folder)), debian=False)
     one.add_argument("step", metavar="NN")

@@ -10,6 +10,8 @@ from typing import IO, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
+#: What the steps share.
+SHARED = (ROOT / "common", ROOT / "doctor/rules")
 
 
 class LabError(Exception):

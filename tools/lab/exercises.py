@@ -229,7 +229,7 @@ ANSWER = """\
 # Your prediction. ./lab grade {number} compares it with what the doctor and the processor say.
 
 # Which rule of VM entry is broken? Its identifier, such as "G05", or "none". The rules are
-# in common/vmx/entry_checks/ here, and in the book's reference under "Entry checks".
+# in doctor/rules/ here, and in the book's reference under "Entry checks".
 rule = ""
 
 # And then? "error 7", "error 8", "exit 33", "exit 34", or "enters".

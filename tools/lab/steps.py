@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import build, ui
-from .common import ROOT, LabError, UsageError, module_name, shown, step_folders
+from .common import ROOT, SHARED, LabError, UsageError, module_name, shown, step_folders
 
 #: Not lesson files: a README describes its own step, expected/ holds what the step logs.
 NOT_LESSONS = ("README.md", "expected")
 HEADING = "## In this folder"
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([\w./]+)"', re.MULTILINE)
 
 
 @dataclass
@@ -175,23 +176,44 @@ def _modified(path: Path) -> bool:
 
 
 def copy(step: Path, target: Path) -> int:
-    """Carries out ./lab copy: a step with common/ beside its files, which builds where it lies."""
+    """Carries out ./lab copy: a step and what it shares with others, which builds where it lies."""
     if target.exists():
         raise UsageError(f"{target} exists already; the lab does not overwrite it.")
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent} to make {target.name} in.")
     copy_to(step, target)
-    ui.say(f"{step.name} and common/ are in {target}. Build it by: make -C {target}")
+    ui.say(f"{step.name} and what it shares with other steps are in {target}. Build it by:"
+           f" make -C {target}")
     ui.say(f"The module will be {module_name(step)}.ko there.")
     return 0
 
 
+def shared_files(step: Path) -> list[Path]:
+    """The files that a step includes, or compiles, from SHARED; relative to the tree."""
+    common = ROOT / "common"
+    found = {*common.glob("*.mk"), *(common / "freestanding").iterdir()}
+    objects = re.findall(r"\bcommon-(\w+)\.o\b", (step / "Kbuild").read_text(encoding="utf-8"))
+    todo = [common / "kernel" / f"{name}.c" for name in objects]
+    todo += [common / "vmx" / f"{name}.c" for name in objects]
+    todo = [file for file in todo if file.is_file()]
+    found |= set(todo)
+    todo += [step / name for name in build.sources(step)]
+    while todo:
+        file = todo.pop()
+        for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
+            for path in {folder / name for folder in (file.parent, common, ROOT)} - found:
+                if path.is_file() and any(shared in path.parents for shared in SHARED):
+                    found.add(path)
+                    todo.append(path)
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
 def copy_to(step: Path, target: Path) -> None:
-    """Copies a step's files and common/ into one folder, and lets Makefile and Kbuild know."""
-    for source, place in ((step, target), (ROOT / "common", target / "common")):
-        for name in build.sources(source):
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, place / name)
+    """Copies a step and what it needs into one folder, and lets Makefile and Kbuild know."""
+    for source, names in ((step, build.sources(step)), (ROOT, shared_files(step))):
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)
     for name in ("Makefile", "Kbuild"):
         path = target / name
         path.write_text(path.read_text(encoding="utf-8").replace("../common/", "common/"),

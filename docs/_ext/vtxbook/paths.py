@@ -50,9 +50,10 @@ def language(path: Path) -> str:
 
 
 def sources() -> list[Path]:
-    """Every source file whose comments the book shows: common/ and the steps."""
-    common = [p for p in (ROOT / "common").rglob("*") if p.is_file() and is_code(p)]
-    return sorted(common) + [p for folder in steps() for p in code_files(folder)]
+    """Every source file whose comments the book shows: what the steps share, and the steps."""
+    shared = [p for folder in ("common", "doctor/rules") for p in (ROOT / folder).rglob("*")
+              if p.is_file() and is_code(p)]
+    return sorted(shared) + [p for folder in steps() for p in code_files(folder)]
 
 
 def exercises() -> list[Path]:
