@@ -8,20 +8,6 @@
 
 namespace doctor {
 
-std::optional<std::string_view> Lines::next() {
-    if (rest_.empty()) {
-        return std::nullopt;
-    }
-    ++number_;
-    const std::size_t end = rest_.find('\n');
-    std::string_view line = rest_.substr(0, end);
-    rest_ = end == std::string_view::npos ? std::string_view{} : rest_.substr(end + 1);
-    if (!line.empty() && line.back() == '\r') {
-        line.remove_suffix(1);
-    }
-    return line;
-}
-
 std::string_view trimmed(std::string_view text) {
     const auto blank = [](char c) { return c == ' ' || c == '\t'; };
     while (!text.empty() && blank(text.front())) {
@@ -64,213 +50,88 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
 
 namespace {
 
-/// What a processor can be described with, apart from the capability MSRs.
-constexpr std::array<std::string_view, 5> own_words = {
-    "MAXPHYADDR",         "LINEAR_ADDRESS_WIDTH",       "IA32_EFER_BITS",
-    "IA32_DEBUGCTL_BITS", "IA32_PERF_GLOBAL_CTRL_BITS",
-};
-
-/// Reads one feature list, "CET_SS LAM".
-std::optional<std::string> read_features(std::string_view list, ProcessorWords &words) {
-    std::uint64_t bits = 0;
-    while (!(list = trimmed(list)).empty()) {
-        const std::size_t end = list.find_first_of(" \t,");
-        const std::string_view name = list.substr(0, end);
-        list = end == std::string_view::npos ? std::string_view{} : list.substr(end + 1);
-        const auto *const found =
-            std::find(std::begin(vtx::cpu_feature_names), std::end(vtx::cpu_feature_names), name);
-        if (found == std::end(vtx::cpu_feature_names)) {
-            return "no feature is called \"" + std::string(name) + "\"";
+/// Says of a dump which lines were passed over.
+void note_passed_over(const std::vector<TextLine> &lines, Reading &reading) {
+    for (const TextLine &line : lines) {
+        if (line.passed_over) {
+            reading.dumps.front().notes.push_back({line.number, passed_over_note});
         }
-        bits |= std::uint64_t{1} << (found - std::begin(vtx::cpu_feature_names));
     }
-    words["CPU_FEATURES"] = bits;
-    return std::nullopt;
 }
 
-/// The reader of the own format.
-class OwnReader {
-public:
-    explicit OwnReader(Dump &dump) : dump_(dump) {}
-
-    /// Reads one line. \return what is wrong with it
-    std::optional<std::string> line(std::string_view text) {
-        text = trimmed(text.substr(0, text.find('#')));
-        if (text.empty()) {
-            return std::nullopt;
-        }
-        const std::size_t equals = text.find('=');
-        if (equals == std::string_view::npos) {
-            return "this is not NAME = VALUE";
-        }
-        const std::string_view name = trimmed(text.substr(0, equals));
-        const std::string_view value = trimmed(text.substr(equals + 1));
-        if (name.empty()) {
-            return "there is no name before the equals sign";
-        }
-        if (name == "CPU_FEATURES") {
-            return read_features(value, dump_.processor);
-        }
-        const auto number = whole_number(value);
-        if (!number) {
-            return "\"" + std::string(value.substr(0, 80)) +
-                   "\" is not a number of at most 64 bits";
-        }
-        return pair(name, *number);
-    }
-
-    /// True if there was anything but comments.
-    bool something() const { return something_; }
-
-private:
-    std::optional<std::string> pair(std::string_view name, std::uint64_t value) {
-        something_ = true;
-        if (const auto encoding = field_called(name)) {
-            return set_field(*encoding, value);
-        }
-        if (const auto msr = capability_msr(name)) {
-            return set_word(*msr, value);
-        }
-        if (std::find(own_words.begin(), own_words.end(), name) != own_words.end()) {
-            return set_word(std::string(name), value);
-        }
-        if (name == "CURRENT_VMCS") {
-            dump_.current_vmcs = value;
-            return std::nullopt;
-        }
-        if (name == "HOST_IA32E_MODE") {
-            dump_.host_ia32e_mode = value != 0;
-            return std::nullopt;
-        }
-        if (name.substr(0, 7) == "MEMORY ") {
-            const auto address = whole_number(trimmed(name.substr(7)));
-            if (!address || *address % 8 != 0) {
-                return "MEMORY wants an address that is a multiple of 8";
-            }
-            dump_.memory[*address] = value;
-            return std::nullopt;
-        }
-        return "no VMCS field and no capability MSR is called \"" +
-               std::string(name.substr(0, 80)) + "\"";
-    }
-
-    std::optional<std::string> set_field(std::uint32_t encoding, std::uint64_t value) {
-        const unsigned bits = vtx::field_bits(vtx::field_width(encoding));
-        if (bits < 64 && (value >> bits) != 0) {
-            return std::string(vtx::field_name(encoding)) + " has only " + std::to_string(bits) +
-                   " bits";
-        }
-        const auto before = dump_.vmcs.find(encoding);
-        if (before && *before != value) {
-            return std::string(vtx::field_name(encoding)) + " was given before with another value";
-        }
-        dump_.vmcs.set(encoding, value);
-        return std::nullopt;
-    }
-
-    std::optional<std::string> set_word(const std::string &name, std::uint64_t value) {
-        const auto before = dump_.processor.find(name);
-        if (before != dump_.processor.end() && before->second != value) {
-            return name + " was given before with another value";
-        }
-        if ((name == "MAXPHYADDR" || name == "LINEAR_ADDRESS_WIDTH") &&
-            (value < 32 || value > 64)) {
-            return name + " is a number of bits, from 32 to 64";
-        }
-        dump_.processor[name] = value;
-        return std::nullopt;
-    }
-
-    Dump &dump_;
-    bool something_ = false;
-};
-
-/// True if no sane log has this byte.
-bool is_binary(char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 && c != '\t' && c != '\r' && c != '\n' && c != '\033';
-}
-
-std::optional<InputError> refuse(std::string_view text) {
+/// What the readers do not look at, if they found nothing.
+std::optional<InputError> refuse(std::string_view text, const std::vector<TextLine> &lines) {
     if (text.size() > text_limit) {
         return InputError{0, "the input is longer than 64 MiB: cut the dump out of it"};
     }
-    Lines lines{text};
-    while (const auto line = lines.next()) {
-        if (line->size() > line_limit) {
-            return InputError{lines.number(), "this line is longer than 4096 bytes"};
-        }
-        if (std::any_of(line->begin(), line->end(), is_binary)) {
-            return InputError{lines.number(), "this is not text"};
-        }
+    const auto bad = std::find_if(
+        lines.begin(), lines.end(), [](const TextLine &line) { return line.passed_over; });
+    if (bad == lines.end()) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    return InputError{bad->number, "this line is longer than 4096 bytes, or is not text"};
 }
 
 } // namespace
 
-bool is_processor_word(std::string_view name) {
-    return name == "CPU_FEATURES" || capability_msr(name).has_value() ||
-           std::find(own_words.begin(), own_words.end(), name) != own_words.end();
-}
-
-Reading read_own(std::string_view text) {
-    Reading reading;
-    Dump dump;
-    OwnReader reader{dump};
-    Lines lines{text};
-    while (const auto line = lines.next()) {
-        if (const auto wrong = reader.line(*line)) {
-            reading.error = InputError{lines.number(), *wrong};
-            return reading;
-        }
-    }
-    if (!reader.something()) {
-        reading.error = InputError{0, "there is no VMCS in the input"};
-        return reading;
-    }
-    if (dump.vmcs.known_count() == 0) {
-        reading.error = InputError{0, "the input describes a processor, but no VMCS"};
-        return reading;
-    }
-    reading.dumps.push_back(std::move(dump));
-    return reading;
-}
-
 std::optional<InputError> read_processor(std::string_view text, ProcessorWords &words) {
-    if (const auto error = refuse(text)) {
+    const std::vector<TextLine> lines = readable_lines(text.substr(0, text_limit));
+    if (const auto error = refuse(text, lines)) {
         return error;
     }
-    Dump dump;
-    OwnReader reader{dump};
-    Lines lines{text};
-    while (const auto line = lines.next()) {
-        if (const auto wrong = reader.line(*line)) {
-            return InputError{lines.number(), *wrong};
-        }
+    Reading reading = read_own(lines, {});
+    if (reading.error && reading.error->line != 0) {
+        return reading.error;
     }
-    if (dump.processor.empty()) {
+    if (reading.processor.empty()) {
         return InputError{0, "there is no description of a processor in it"};
     }
-    words = std::move(dump.processor);
+    words = std::move(reading.processor);
     return std::nullopt;
 }
 
-Reading read_dumps(std::string_view text, Format format) {
-    if (const auto error = refuse(text)) {
-        return Reading{{}, error};
+Reading read_dumps(std::string_view text, const ReadOptions &options) {
+    if (text.size() > text_limit) {
+        return Reading{{}, refuse(text, {}), {}};
     }
-    if (format == Format::automatic) {
-        format = Format::own;
-        Lines lines{text};
-        while (const auto line = lines.next()) {
-            if (is_kvm_line(*line)) {
-                format = Format::kvm;
-                break;
-            }
+    const std::vector<TextLine> lines = readable_lines(text);
+    const auto other = [&lines](Looks looks) { return Reading{{}, other_dump(lines, looks), {}}; };
+    if (options.format != Format::own) {
+        if (Reading refused = other(Looks::like_kvm); refused.error) {
+            return refused;
+        }
+        Reading reading = read_kvm_log(lines);
+        if (reading.error || !reading.dumps.empty()) {
+            return reading;
+        }
+        if (Reading refused = other(Looks::like_a_list); refused.error) {
+            return refused;
         }
     }
-    return format == Format::kvm ? read_kvm_log(text) : read_own(text);
+    Reading own = options.format == Format::kvm ? Reading{} : read_own(lines, options);
+    if (!own.dumps.empty()) {
+        note_passed_over(lines, own);
+        return own;
+    }
+    if (options.format != Format::kvm) {
+        Reading list = read_list(lines, options);
+        if (list.error || !list.dumps.empty()) {
+            return own.is_own ? own : list;
+        }
+    }
+    if (options.format != Format::own) {
+        if (Reading refused = other(Looks::like_neither); refused.error) {
+            return refused;
+        }
+    }
+    if (const auto error = refuse(text, lines)) {
+        own.error = error;
+    } else if (options.format == Format::kvm) {
+        own.error = InputError{
+            0, "no dump_vmcs() of KVM is in this log; was kvm_intel loaded with "
+               "dump_invalid_vmcs=1?"};
+    }
+    return own;
 }
 
 } // namespace doctor

@@ -1,145 +1,272 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// What Linux KVM prints into the kernel log when a VM entry fails and kvm_intel was loaded with
-/// dump_invalid_vmcs=1: dump_vmcs() prints most fields of the VMCS in its own words. Which words,
-/// was read from the format strings in Debian's linux-source-6.1 and linux-source-6.12.
+/// What Linux KVM prints into the kernel log when a VM entry fails: the records of dump_vmcs(), of
+/// all kernels from 4.4 to 7.3. Read from the format strings of Debian's
+/// linux-source 5.10, 6.1, 6.12 and 7.3 and of Linux 4.4 and 4.19; what is between them, from the
+/// changes that were made to them.
 #pragma once
 
 #include "dump.hpp"
 
-namespace doctor::kvm {
+#include <array>
 
-constexpr std::string_view first_line = "last attempted VM-entry on CPU";
-constexpr std::string_view guest_heading = "*** Guest State ***";
-constexpr std::string_view host_heading = "*** Host State ***";
-constexpr std::string_view control_heading = "*** Control State ***";
+namespace doctor::kvm {
 
 using vtx::Field16;
 using vtx::Field32;
 using vtx::Field64;
 using vtx::FieldNatural;
 
-/// The parts of a dump, each under its heading.
-enum class Section { none, guest, host, control };
+/// The parts of a dump. `either` is for records that both the guest's and the host's part can have.
+enum class Section { start, guest, host, control, either };
 
-constexpr bool sometimes = false; // on some processors, or with some controls only
-
-struct Label {
-    Section section;       ///< where the label has this meaning
-    std::string_view text; ///< the value, hexadecimal, follows
-    std::uint32_t encoding;
-    bool always = true; ///< every dump has it
+/// What a record means beside its values.
+enum class Role {
+    values,      ///< nothing: it has values of fields
+    entry,       ///< the line before a dump
+    heading,     ///< begins a section
+    efer,        ///< may say (autoload) or (effective): then it is not the field
+    old_efer,    ///< has its own form in the two sections
+    list_loads,  ///< heads the list of MSRs to load, at VM entries (guest) or VM exits (host)
+    list_stores, ///< heads the list of MSRs to store at VM exits
+    list_row,    ///< an MSR in such a list
 };
 
 template <class F> constexpr std::uint32_t e(F field) { return vtx::field_encoding(field); }
 
-// Every label that is followed by one value. One line can hold several. A label counts only at the
-// start of a line or behind a blank, and the first one that fits counts. Linux 5.15, 6.1 and 6.16
-// agree on what is in every dump: these, unless marked, and the lines of the tables below.
-constexpr Label labels[] = {
-    {Section::guest, "RSP = ", e(FieldNatural::guest_rsp)},
-    {Section::guest, "RIP = ", e(FieldNatural::guest_rip)},
-    {Section::guest, "CR3 = ", e(FieldNatural::guest_cr3)},
-    {Section::guest, "PDPTR0 = ", e(Field64::guest_pdpte_0), sometimes},
-    {Section::guest, "PDPTR1 = ", e(Field64::guest_pdpte_1), sometimes},
-    {Section::guest, "PDPTR2 = ", e(Field64::guest_pdpte_2), sometimes},
-    {Section::guest, "PDPTR3 = ", e(Field64::guest_pdpte_3), sometimes},
-    {Section::guest, "RFLAGS=", e(FieldNatural::guest_rflags)},
-    {Section::guest, "DR7 = ", e(FieldNatural::guest_dr7)},
-    {Section::guest, "Sysenter RSP=", e(FieldNatural::guest_sysenter_esp)},
-    {Section::guest, "PAT = ", e(Field64::guest_pat), sometimes},
-    {Section::guest, "DebugCtl = ", e(Field64::guest_debugctl)},
-    {Section::guest, "DebugExceptions = ", e(FieldNatural::guest_pending_debug_exceptions)},
-    {Section::guest, "PerfGlobCtl = ", e(Field64::guest_perf_global_ctrl), sometimes},
-    {Section::guest, "BndCfgS = ", e(Field64::guest_bndcfgs), sometimes},
-    {Section::guest, "Interruptibility = ", e(Field32::guest_interruptibility)},
-    {Section::guest, "ActivityState = ", e(Field32::guest_activity_state)},
-    {Section::guest, "InterruptStatus = ", e(Field16::guest_interrupt_status), sometimes},
-
-    {Section::host, "RIP = ", e(FieldNatural::host_rip)},
-    {Section::host, "RSP = ", e(FieldNatural::host_rsp)},
-    {Section::host, "CS=", e(Field16::host_cs_selector)},
-    {Section::host, "SS=", e(Field16::host_ss_selector)},
-    {Section::host, "DS=", e(Field16::host_ds_selector)},
-    {Section::host, "ES=", e(Field16::host_es_selector)},
-    {Section::host, "FS=", e(Field16::host_fs_selector)},
-    {Section::host, "GS=", e(Field16::host_gs_selector)},
-    {Section::host, "TR=", e(Field16::host_tr_selector)},
-    {Section::host, "FSBase=", e(FieldNatural::host_fs_base)},
-    {Section::host, "GSBase=", e(FieldNatural::host_gs_base)},
-    {Section::host, "TRBase=", e(FieldNatural::host_tr_base)},
-    {Section::host, "GDTBase=", e(FieldNatural::host_gdtr_base)},
-    {Section::host, "IDTBase=", e(FieldNatural::host_idtr_base)},
-    {Section::host, "CR0=", e(FieldNatural::host_cr0)},
-    {Section::host, "CR3=", e(FieldNatural::host_cr3)},
-    {Section::host, "CR4=", e(FieldNatural::host_cr4)},
-    {Section::host, "Sysenter RSP=", e(FieldNatural::host_sysenter_esp)},
-    {Section::host, "EFER= ", e(Field64::host_efer), sometimes},
-    {Section::host, "PAT = ", e(Field64::host_pat), sometimes},
-    {Section::host, "PerfGlobCtl = ", e(Field64::host_perf_global_ctrl), sometimes},
-
-    {Section::control, "PinBased=", e(Field32::pin_based_controls)},
-    {Section::control, "CPUBased=", e(Field32::primary_controls)},
-    {Section::control, "SecondaryExec=", e(Field32::secondary_controls)},
-    {Section::control, "TertiaryExec=", e(Field64::tertiary_controls), sometimes},
-    {Section::control, "EntryControls=", e(Field32::entry_controls)},
-    {Section::control, "ExitControls=", e(Field32::exit_controls)},
-    {Section::control, "ExceptionBitmap=", e(Field32::exception_bitmap)},
-    {Section::control, "PFECmask=", e(Field32::page_fault_error_code_mask)},
-    {Section::control, "PFECmatch=", e(Field32::page_fault_error_code_match)},
-    {Section::control, "reason=", e(Field32::exit_reason)},
-    {Section::control, "qualification=", e(FieldNatural::exit_qualification)},
-    {Section::control, "TSC Offset = ", e(Field64::tsc_offset)},
-    {Section::control, "TSC Multiplier = ", e(Field64::tsc_multiplier), sometimes},
-    {Section::control, "TPR Threshold = ", e(Field32::tpr_threshold), sometimes},
-    {Section::control, "APIC-access addr = ", e(Field64::apic_access_address), sometimes},
-    {Section::control, "virt-APIC addr = ", e(Field64::virtual_apic_address), sometimes},
-    {Section::control, "PostedIntrVec = ", e(Field16::posted_interrupt_vector), sometimes},
-    {Section::control, "EPT pointer = ", e(Field64::ept_pointer), sometimes},
-    {Section::control, "PLE Gap=", e(Field32::ple_gap), sometimes},
-    {Section::control, "Window=", e(Field32::ple_window), sometimes},
-    {Section::control, "Virtual processor ID = ", e(Field16::vpid), sometimes},
-    {Section::control, "VE info address = ", e(Field64::ve_information_address), sometimes},
+/// A field of another part that a record of both parts has: the guest's, and the host's.
+struct Value {
+    std::uint32_t guest = 0; ///< its encoding, 0 for a value that is no field
+    std::uint32_t host = 0;  ///< in the host's part, if the record is Section::either
+    unsigned digits = 0;     ///< how many are printed; more only if `grows`
+    bool grows = false;      ///< a large value has more digits
 };
 
-// The three lines about events: a first word, then three (or two) values.
-struct EventLine {
-    std::string_view start;
-    std::uint32_t info, error_code, length; // 0: not there
+template <class F> constexpr Value v(F field) {
+    return {e(field), 0, vtx::field_bits(vtx::field_width(e(field))) / 4, false};
+}
+template <class G, class H> constexpr Value both(G guest, H host) {
+    Value value = v(guest);
+    value.host = e(host);
+    return value;
+}
+constexpr Value wide(Value value, unsigned digits) {
+    value.digits = digits;
+    value.grows = true;
+    return value;
+}
+
+constexpr bool sometimes = false; // on some processors, kernels or with some controls only
+constexpr bool always = true;     // every dump has it
+
+/// One record. In `text` each # stands for a value in hexadecimal, a blank for at least one.
+struct Record {
+    Section section;
+    bool always;
+    const char *text;
+    std::array<Value, 7> values{};
+    Role role = Role::values;
 };
 
-constexpr EventLine event_lines[] = {
-    {"VMEntry:", e(Field32::entry_interruption_information), e(Field32::entry_exception_error_code),
-     e(Field32::entry_instruction_length)},
-    {"VMExit:", e(Field32::exit_interruption_information), e(Field32::exit_interruption_error_code),
-     e(Field32::exit_instruction_length)},
-    {"IDTVectoring:", e(Field32::idt_vectoring_information), e(Field32::idt_vectoring_error_code),
-     0},
-};
-
-// Segment registers and descriptor tables: "CS:   sel=..., attr=..., limit=..., base=...".
-struct SegmentLine {
-    std::string_view start;
-    std::uint32_t selector, rights, limit, base; // 0: not there
-};
-
-constexpr SegmentLine segment_lines[] = {
 #define SEGMENT(start, name)                                                                       \
     {                                                                                              \
-        start, e(Field16::guest_##name##_selector), e(Field32::guest_##name##_access_rights),      \
-            e(Field32::guest_##name##_limit), e(FieldNatural::guest_##name##_base)                 \
+        Section::guest, always, start " sel=0x#, attr=0x#, limit=0x#, base=0x#", {                 \
+            v(Field16::guest_##name##_selector),                                                   \
+                wide(v(Field32::guest_##name##_access_rights), 5),                                 \
+                v(Field32::guest_##name##_limit), v(FieldNatural::guest_##name##_base)             \
+        }                                                                                          \
     }
+
+// In the order in which they are printed.
+constexpr Record records[] = {
+    {Section::start, sometimes, "last attempted VM-entry on CPU", {}, Role::entry}, // from 5.14
+
+    {Section::guest, sometimes, "*** Guest State ***", {}, Role::heading},
+    {Section::guest,
+     always,
+     "CR0: actual=0x#, shadow=0x#, gh_mask=#",
+     {v(FieldNatural::guest_cr0), v(FieldNatural::cr0_read_shadow),
+      v(FieldNatural::cr0_guest_host_mask)}},
+    {Section::guest,
+     always,
+     "CR4: actual=0x#, shadow=0x#, gh_mask=#",
+     {v(FieldNatural::guest_cr4), v(FieldNatural::cr4_read_shadow),
+      v(FieldNatural::cr4_guest_host_mask)}},
+    {Section::guest, always, "CR3 = 0x#", {v(FieldNatural::guest_cr3)}},
+    {Section::guest,
+     sometimes,
+     "PDPTR0 = 0x# PDPTR1 = 0x#",
+     {v(Field64::guest_pdpte_0), v(Field64::guest_pdpte_1)}},
+    {Section::guest,
+     sometimes,
+     "PDPTR2 = 0x# PDPTR3 = 0x#",
+     {v(Field64::guest_pdpte_2), v(Field64::guest_pdpte_3)}},
+    {Section::guest,
+     always,
+     "RSP = 0x# RIP = 0x#",
+     {v(FieldNatural::guest_rsp), v(FieldNatural::guest_rip)}},
+    {Section::guest,
+     always,
+     "RFLAGS=0x# DR7 = 0x#",
+     {wide(v(FieldNatural::guest_rflags), 8), v(FieldNatural::guest_dr7)}},
+    {Section::either,
+     always,
+     "Sysenter RSP=# CS:RIP=#:#",
+     {both(FieldNatural::guest_sysenter_esp, FieldNatural::host_sysenter_esp),
+      wide(both(Field32::guest_sysenter_cs, Field32::host_sysenter_cs), 4),
+      both(FieldNatural::guest_sysenter_eip, FieldNatural::host_sysenter_eip)}},
     SEGMENT("CS:", cs),
     SEGMENT("DS:", ds),
     SEGMENT("SS:", ss),
     SEGMENT("ES:", es),
     SEGMENT("FS:", fs),
     SEGMENT("GS:", gs),
+    {Section::guest,
+     always,
+     "GDTR: limit=0x#, base=0x#",
+     {v(Field32::guest_gdtr_limit), v(FieldNatural::guest_gdtr_base)}},
     SEGMENT("LDTR:", ldtr),
+    {Section::guest,
+     always,
+     "IDTR: limit=0x#, base=0x#",
+     {v(Field32::guest_idtr_limit), v(FieldNatural::guest_idtr_base)}},
     SEGMENT("TR:", tr),
-#undef SEGMENT
-    {"GDTR:", 0, 0, e(Field32::guest_gdtr_limit), e(FieldNatural::guest_gdtr_base)},
-    {"IDTR:", 0, 0, e(Field32::guest_idtr_limit), e(FieldNatural::guest_idtr_base)},
+    // To 5.12; with five blanks in the guest's part, with one in the host's.
+    {Section::either,
+     sometimes,
+     "EFER = 0x# PAT = 0x#",
+     {both(Field64::guest_efer, Field64::host_efer), both(Field64::guest_pat, Field64::host_pat)},
+     Role::old_efer},
+    // From 5.13.
+    {Section::either,
+     sometimes,
+     "EFER= 0x#",
+     {both(Field64::guest_efer, Field64::host_efer)},
+     Role::efer},
+    {Section::either, sometimes, "PAT = 0x#", {both(Field64::guest_pat, Field64::host_pat)}},
+    {Section::guest,
+     always,
+     "DebugCtl = 0x# DebugExceptions = 0x#",
+     {v(Field64::guest_debugctl), v(FieldNatural::guest_pending_debug_exceptions)}},
+    {Section::either,
+     sometimes,
+     "PerfGlobCtl = 0x#",
+     {both(Field64::guest_perf_global_ctrl, Field64::host_perf_global_ctrl)}},
+    {Section::guest, sometimes, "BndCfgS = 0x#", {v(Field64::guest_bndcfgs)}},
+    {Section::guest,
+     always,
+     "Interruptibility = # ActivityState = #",
+     {v(Field32::guest_interruptibility), v(Field32::guest_activity_state)}},
+    {Section::guest, sometimes, "InterruptStatus = #", {v(Field16::guest_interrupt_status)}},
+    // From 5.13; "guest" goes from the second in 7.0.
+    {Section::guest, sometimes, "MSR guest autoload:", {}, Role::list_loads},
+    {Section::guest, sometimes, "MSR guest autostore:", {}, Role::list_stores},
+    {Section::guest, sometimes, "MSR autostore:", {}, Role::list_stores},
+    {Section::either, sometimes, "msr=0x# value=0x#", {{{0, 0, 8}, {0, 0, 16}}}, Role::list_row},
+    // From 6.18; out of tree, on three lines, for years before.
+    {Section::either,
+     sometimes,
+     "S_CET = 0x#",
+     {both(FieldNatural::guest_s_cet, FieldNatural::host_s_cet)}},
+    {Section::either,
+     sometimes,
+     "SSP = 0x#",
+     {both(FieldNatural::guest_ssp, FieldNatural::host_ssp)}},
+    {Section::either,
+     sometimes,
+     "SSP TABLE = 0x#",
+     {both(FieldNatural::guest_interrupt_ssp_table, FieldNatural::host_interrupt_ssp_table)}},
+
+    {Section::host, sometimes, "*** Host State ***", {}, Role::heading},
+    {Section::host,
+     always,
+     "RIP = 0x# RSP = 0x#",
+     {v(FieldNatural::host_rip), v(FieldNatural::host_rsp)}},
+    {Section::host,
+     always,
+     "CS=# SS=# DS=# ES=# FS=# GS=# TR=#",
+     {v(Field16::host_cs_selector), v(Field16::host_ss_selector), v(Field16::host_ds_selector),
+      v(Field16::host_es_selector), v(Field16::host_fs_selector), v(Field16::host_gs_selector),
+      v(Field16::host_tr_selector)}},
+    {Section::host,
+     always,
+     "FSBase=# GSBase=# TRBase=#",
+     {v(FieldNatural::host_fs_base), v(FieldNatural::host_gs_base), v(FieldNatural::host_tr_base)}},
+    {Section::host,
+     always,
+     "GDTBase=# IDTBase=#",
+     {v(FieldNatural::host_gdtr_base), v(FieldNatural::host_idtr_base)}},
+    {Section::host,
+     always,
+     "CR0=# CR3=# CR4=#",
+     {v(FieldNatural::host_cr0), v(FieldNatural::host_cr3), v(FieldNatural::host_cr4)}},
+    {Section::host, sometimes, "MSR host autoload:", {}, Role::list_loads},
+
+    {Section::control, sometimes, "*** Control State ***", {}, Role::heading},
+    {Section::control,
+     always,
+     "PinBased=# CPUBased=# SecondaryExec=#", // to 5.19
+     {v(Field32::pin_based_controls), v(Field32::primary_controls),
+      v(Field32::secondary_controls)}},
+    {Section::control,
+     always,
+     "EntryControls=# ExitControls=#",
+     {v(Field32::entry_controls), v(Field32::exit_controls)}},
+    {Section::control,
+     always,
+     "CPUBased=0x# SecondaryExec=0x#", // from 6.0, as the next two
+     {v(Field32::primary_controls), v(Field32::secondary_controls)}},
+    {Section::control, sometimes, "TertiaryExec=0x#", {v(Field64::tertiary_controls)}},
+    {Section::control,
+     always,
+     "PinBased=0x# EntryControls=# ExitControls=#",
+     {v(Field32::pin_based_controls), v(Field32::entry_controls), v(Field32::exit_controls)}},
+    {Section::control,
+     always,
+     "ExceptionBitmap=# PFECmask=# PFECmatch=#",
+     {v(Field32::exception_bitmap), v(Field32::page_fault_error_code_mask),
+      v(Field32::page_fault_error_code_match)}},
+    {Section::control,
+     always,
+     "VMEntry: intr_info=# errcode=# ilen=#",
+     {v(Field32::entry_interruption_information), v(Field32::entry_exception_error_code),
+      v(Field32::entry_instruction_length)}},
+    {Section::control,
+     always,
+     "VMExit: intr_info=# errcode=# ilen=#",
+     {v(Field32::exit_interruption_information), v(Field32::exit_interruption_error_code),
+      v(Field32::exit_instruction_length)}},
+    {Section::control,
+     always,
+     "reason=# qualification=#",
+     {v(Field32::exit_reason), v(FieldNatural::exit_qualification)}},
+    {Section::control,
+     always,
+     "IDTVectoring: info=# errcode=#",
+     {v(Field32::idt_vectoring_information), v(Field32::idt_vectoring_error_code)}},
+    {Section::control, always, "TSC Offset = 0x#", {v(Field64::tsc_offset)}},
+    {Section::control, sometimes, "TSC Multiplier = 0x#", {v(Field64::tsc_multiplier)}},
+    {Section::control, sometimes, "TPR Threshold = 0x#", {wide(v(Field32::tpr_threshold), 2)}},
+    {Section::control, sometimes, "APIC-access addr = 0x#", {v(Field64::apic_access_address)}},
+    {Section::control, sometimes, "virt-APIC addr = 0x#", {v(Field64::virtual_apic_address)}},
+    {Section::control,
+     sometimes,
+     "PostedIntrVec = 0x#",
+     {wide(v(Field16::posted_interrupt_vector), 2)}},
+    {Section::control, sometimes, "EPT pointer = 0x#", {v(Field64::ept_pointer)}},
+    {Section::control, sometimes, "CR3 target0=#", {v(FieldNatural::cr3_target_0)}}, // to 5.7
+    {Section::control, sometimes, "target1=#", {v(FieldNatural::cr3_target_1)}},
+    {Section::control,
+     sometimes,
+     "PLE Gap=# Window=#",
+     {v(Field32::ple_gap), v(Field32::ple_window)}},
+    {Section::control, sometimes, "Virtual processor ID = 0x#", {v(Field16::vpid)}},
+    {Section::control,
+     sometimes,
+     "VE info address = 0x#", // from 6.10
+     {v(Field64::ve_information_address)}},
 };
+
+#undef SEGMENT
 
 } // namespace doctor::kvm

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// long-file: one parser, with every error that it can meet.
-// The reader of a kernel log of Linux KVM.
-#include "kvm_format.hpp"
+// long-file: what can have happened to a log on its way, in one place.
+// Puts the records of a kernel log together to dumps.
+#include "kvm_match.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+#include <set>
 
 namespace doctor {
 
@@ -9,476 +14,462 @@ namespace {
 
 using namespace kvm;
 
-bool starts(std::string_view text, std::string_view with) {
-    return text.substr(0, with.size()) == with;
-}
+/// Records so far apart are not of one dump.
+constexpr std::size_t widest_gap = 200;
+/// A dump with as many records is one; fewer may be a line of some other program.
+constexpr std::size_t enough_records = 3;
 
-/// Drops the marks with which mail quotes a line: "> ", ">> ", "> > ". dump_vmcs() prints no line
-/// that starts with one.
-std::string_view unquoted(std::string_view line) {
-    line = trimmed(line);
-    while (starts(line, ">")) {
-        line = trimmed(line.substr(1));
-    }
-    return line;
-}
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
-bool hex_digit(char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-
-/// Drops "[  123.456789]", "[    T42]" or "[Thu Nov 26 03:25:42 2026]" at the start of a line:
-/// dump_vmcs() prints no line that starts with a bracket.
-std::string_view without_bracket(std::string_view line) {
-    const std::size_t end = line.find(']');
-    if (!starts(line, "[") || end == std::string_view::npos || end > 40) {
-        return line;
-    }
-    return trimmed(line.substr(end + 1));
-}
-
-/// What follows the first `words` in a line; the whole line if they are not in it.
-std::string_view behind(std::string_view line, std::string_view words) {
-    const std::size_t at = line.find(words);
-    return at == std::string_view::npos ? line : line.substr(at + words.size());
-}
-
-/// Drops what logging puts before the words of dump_vmcs(): the host and the time that syslog and
-/// journalctl print up to "kernel: ", the module's name with all that stands before it (Linux 6.12
-/// has it, 6.1 not), the facility ("<3>" or "kern  :err   : "), the time in one of its forms.
-std::string_view without_prefix(std::string_view line) {
-    line = trimmed(behind(behind(trimmed(line), "kernel: "), "kvm_intel: "));
-    if (line.size() > 3 && line[0] == '<' &&
-        line.substr(0, 5).find('>') != std::string_view::npos) {
-        line = behind(line, ">");
-    }
-    if (starts(line, "kern ")) {
-        line = behind(line, " : ");
-    }
-    if (line.size() > 20 && digit(line[0]) && line[10] == 'T' && line[13] == ':') {
-        line = behind(line, " "); // 2026-11-26T03:25:42,123456+00:00
-    }
-    return without_bracket(without_bracket(line));
-}
-
-/// Hexadecimal digits at the start of a text, behind an optional 0x.
-struct Hex {
-    std::size_t digits = 0; // how many there are
-    std::uint64_t value = 0;
-    bool good = false; // there are some, no more than 64 bits, and no x behind them
+/// A record in its dump.
+struct Row {
+    Match match;
+    Section section; ///< guest or host for a record that both have
+    std::string shape;
 };
 
-Hex leading_hex(std::string_view text) {
-    if (starts(text, "0x")) {
-        text.remove_prefix(2);
-    }
-    Hex hex;
-    for (; hex.digits < text.size() && hex_digit(text[hex.digits]); ++hex.digits) {
-        const char c = text[hex.digits];
-        const int nibble = digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
-        hex.value = (hex.value << 4) | static_cast<unsigned>(nibble);
-    }
-    hex.good = hex.digits != 0 && hex.digits <= 16 &&
-               (hex.digits == text.size() || text[hex.digits] != 'x');
-    return hex;
-}
+/// A dump in the making.
+struct Draft {
+    std::size_t line = 0;  ///< where it begins, as an index of lines
+    std::size_t last = 0;  ///< where its last record is
+    std::vector<Row> rows; ///< in the order in which they were printed
+    Section section = Section::start;
+    std::vector<Note> notes; ///< about lines that are not used
+    unsigned strange = 0;    ///< records that do not come in the order of a dump
+    bool headed = false;     ///< there is a heading, or the line before it
+    bool entry = false;      ///< there is the line before it, which 5.14 brought
 
-/// How many digits dump_vmcs() prints at least for a field: fewer mean that the line was cut off.
-std::size_t printed_digits(std::uint32_t encoding) {
-    switch (encoding) {
-    case e(FieldNatural::guest_rflags):
-        return 8;
-    case e(Field32::guest_sysenter_cs):
-    case e(Field32::host_sysenter_cs):
-        return 4;
-    case e(Field32::tpr_threshold):
-    case e(Field16::posted_interrupt_vector):
-        return 2;
-    default:
-        break;
-    }
-    for (const SegmentLine &segment : segment_lines) {
-        if (segment.rights != 0 && encoding == segment.rights) {
-            return 5;
-        }
-    }
-    return vtx::field_bits(vtx::field_width(encoding)) / 4;
-}
+    bool mixed = false; ///< it begins in the middle of another one
 
-/// Where a label stands in a line: at its start or behind a blank or a comma.
-std::size_t find_label(std::string_view line, std::string_view label) {
-    for (std::size_t at = line.find(label); at != std::string_view::npos;
-         at = line.find(label, at + 1)) {
-        if (at == 0 || line[at - 1] == ' ' || line[at - 1] == ',') {
-            return at;
-        }
-    }
-    return std::string_view::npos;
-}
-
-/// The names, as KVM prints them, of what it prints in a part of every dump and this one lacks.
-std::string missing_names(const vtx::VmcsSnapshot &vmcs, Section section, bool seen_guest_efer) {
-    std::string names;
-    const auto need = [&names](std::string_view name, bool seen) {
-        if (!seen) {
-            names += (names.empty() ? "" : ", ");
-            names += name.substr(0, name.find_last_not_of(" =:") + 1);
-        }
-    };
-    const auto need_field = [&](std::string_view name, std::uint32_t encoding) {
-        need(name, vmcs.find(encoding).has_value());
-    };
-    for (const Label &label : labels) {
-        if (label.section == section && label.always) {
-            need_field(label.text, label.encoding);
-        }
-    }
-    if (section == Section::guest) {
-        need_field("CS:RIP", e(FieldNatural::guest_sysenter_eip));
-        need_field("CR0", e(FieldNatural::guest_cr0));
-        need_field("CR4", e(FieldNatural::guest_cr4));
-        for (const SegmentLine &segment : segment_lines) {
-            need_field(segment.start, segment.limit);
-        }
-        // Linux before 5.12 prints "EFER =", and not always. That line is not read, so the field is
-        // missing all the same.
-        need("EFER", seen_guest_efer);
-    }
-    if (section == Section::host) {
-        need_field("CS:RIP", e(FieldNatural::host_sysenter_eip));
-    }
-    if (section == Section::control) {
-        for (const EventLine &event : event_lines) {
-            need_field(event.start, event.info);
-        }
-    }
-    return names;
-}
-
-/// One dump_vmcs() in the making.
-class KvmReader {
-public:
-    explicit KvmReader(Reading &reading) : reading_(reading) {}
-
-    /// Reads a line. \return what is wrong with it
-    std::optional<std::string> line(std::string_view text, std::size_t number) {
-        const std::string_view words = without_prefix(text);
-        if (words.find(first_line) != std::string_view::npos) {
-            return begin(number);
-        }
-        if (words.find(guest_heading) != std::string_view::npos) {
-            if (section_ != Section::none || reading_.dumps.empty()) {
-                if (auto wrong = begin(number)) {
-                    return wrong;
-                }
+    /// True if nearly all records are there that every dump has.
+    bool is_whole() const {
+        std::set<std::pair<const Record *, Section>> there;
+        for (const Row &row : rows) {
+            if (row.match.record->always) {
+                there.emplace(row.match.record, row.section);
             }
-            section_ = Section::guest;
-            seen_guest_ = true;
-            return std::nullopt;
         }
-        if (words.find(host_heading) != std::string_view::npos) {
-            return heading(Section::host, number);
-        }
-        if (words.find(control_heading) != std::string_view::npos) {
-            return heading(Section::control, number);
-        }
-        if (reading_.dumps.empty() || section_ == Section::none) {
-            return std::nullopt; // some other line of the log
-        }
-        return contents(words);
+        return there.size() >= 28; // of 32
     }
 
-    /// Ends the last dump.
-    void end() {
-        if (reading_.dumps.empty()) {
+    bool has(Section section_wanted) const {
+        return std::any_of(rows.begin(), rows.end(), [=](const Row &row) {
+            return row.section == section_wanted;
+        });
+    }
+};
+
+/// Who printed a line: "[ T2211]", "[    C3]", or ftrace's "CPU 0/KVM-2211 [019]". Empty if it does
+/// not say.
+std::string caller(std::string_view prefix) {
+    for (std::size_t at = prefix.find('['); at != std::string_view::npos;
+         at = prefix.find('[', at + 1)) {
+        const std::size_t letter = prefix.find_first_not_of(' ', at + 1);
+        const std::size_t end = prefix.find(']', at);
+        if (end == std::string_view::npos || letter >= end) {
+            break;
+        }
+        const std::string_view inside = prefix.substr(letter, end - letter);
+        const bool digits = std::all_of(inside.begin() + 1, inside.end(), [](char c) {
+            return std::isdigit(static_cast<unsigned char>(c)) != 0;
+        });
+        if ((inside[0] == 'T' || inside[0] == 'C') && inside.size() > 1 && digits) {
+            return std::string(inside);
+        }
+        const std::size_t task = prefix.find_last_not_of(' ', at == 0 ? 0 : at - 1);
+        if (inside.size() == 3 && digits && at > 1 && task != std::string_view::npos &&
+            prefix.substr(0, task + 1).find('-') != std::string_view::npos) {
+            return std::string(prefix.substr(0, task + 1));
+        }
+    }
+    return "";
+}
+
+/// The dumps of what one caller printed.
+class Sorter {
+public:
+    explicit Sorter(const std::vector<TextLine> &lines) : lines_{lines} {}
+
+    void add(const Match &match, const Match *next) {
+        const Record &record = *match.record;
+        if (!drafts.empty() && match.line > drafts.back()->last + widest_gap) {
+            drafts.push_back(nullptr); // too far away
+        }
+        if (record.role == Role::entry || record.role == Role::heading) {
+            title(match);
             return;
         }
-        note_missing(Section::guest, "Guest State", seen_guest_);
-        note_missing(Section::host, "Host State", seen_host_);
-        note_missing(Section::control, "Control State", seen_control_);
-        // dump_vmcs() prints an MSR list only if its count is not 0, between two headings.
-        if (seen_guest_ && seen_host_) {
-            set_count(Field32::entry_msr_load_count, guest_loads_);
-            set_count(Field32::exit_msr_store_count, guest_stores_);
+        Section section = record.section;
+        if (section == Section::either) {
+            section = drafts.empty() || !drafts.back() ? Section::start : drafts.back()->section;
         }
-        if (seen_host_ && seen_control_) {
-            set_count(Field32::exit_msr_load_count, host_loads_);
+        if (drafts.empty() || !drafts.back()) {
+            begin(match);
+        } else if (section < drafts.back()->section) {
+            // Back to a part that was over: another dump, whose beginning is missing, if more of it
+            // follows. Otherwise it is no line of KVM's, or two dumps are mixed.
+            const bool more = next != nullptr && next->record->section <= section &&
+                              next->record->role != Role::entry;
+            if (!more) {
+                drafts.back()->strange += 1;
+                drafts.back()->notes.push_back(
+                    {lines_[match.line].number, "is not where KVM prints it and was passed over"});
+                return;
+            }
+            const bool mixed = drafts.back()->headed && !drafts.back()->is_whole();
+            begin(match);
+            drafts.back()->mixed = mixed;
+        } else if (record.section == Section::either && section == Section::control) {
+            return; // a guest or a host has it, and both are over
         }
+        Draft &draft = *drafts.back();
+        draft.section = section;
+        draft.last = match.end_line;
+        draft.rows.push_back({match, section, shape_before(lines_, match)});
+    }
+
+    std::vector<std::unique_ptr<Draft>> drafts; ///< a gap is a null pointer
+
+private:
+    void begin(const Match &match) {
+        if (drafts.empty() || drafts.back()) {
+            drafts.push_back(nullptr);
+        }
+        drafts.back() = std::make_unique<Draft>();
+        drafts.back()->line = drafts.back()->last = match.line;
+    }
+
+    /// A heading, or the line before the first. One that comes twice is of a log that has each line
+    /// twice, unless there are values in between.
+    void title(const Match &match) {
+        const Record &record = *match.record;
+        const Section section = record.section;
+        const bool open = !drafts.empty() && drafts.back();
+        const bool again =
+            open && (section <= Section::guest  ? !drafts.back()->rows.empty()
+                     : section == Section::host ? drafts.back()->has(Section::host) ||
+                                                      drafts.back()->section == Section::control
+                                                : drafts.back()->has(Section::control));
+        if (!open || again) {
+            begin(match);
+        }
+        Draft &draft = *drafts.back();
+        draft.headed = true;
+        draft.section = section;
+        draft.last = match.line;
+        draft.entry = draft.entry || record.role == Role::entry;
+    }
+
+    const std::vector<TextLine> &lines_;
+};
+
+/// Makes a dump out of a draft.
+class Finisher {
+public:
+    Finisher(const std::vector<TextLine> &lines, const Draft &draft)
+        : lines_{lines}, draft_{draft} {}
+
+    /// \return what is wrong with the whole of it
+    std::optional<InputError> finish(Dump &dump) {
+        dump.format = Format::kvm;
+        dump.line = lines_[draft_.line].number;
+        dump.host_ia32e_mode = true; // all kernels that print so are 64-bit hosts
+        dump.notes = draft_.notes;
+        for (const Row &row : draft_.rows) {
+            shapes_[row.shape] += 1;
+        }
+        for (const Row &row : draft_.rows) {
+            if (auto mixed = take(row, dump)) {
+                return mixed;
+            }
+        }
+        if (draft_.mixed || draft_.strange > 3) {
+            return InputError{
+                dump.line,
+                "the lines of two dumps are mixed from here on; give the lines of one, or a "
+                "log that names the caller in each line (CONFIG_PRINTK_CALLER)"};
+        }
+        // A list of MSRs is printed if it is not empty. Before 5.13, and its line EFER=, it was
+        // not.
+        if (new_efer_ && draft_.has(Section::guest) && draft_.has(Section::host)) {
+            dump.vmcs.set(Field32::entry_msr_load_count, counts_[0]);
+            dump.vmcs.set(Field32::exit_msr_store_count, counts_[1]);
+            if (draft_.has(Section::control)) {
+                dump.vmcs.set(Field32::exit_msr_load_count, counts_[2]);
+            }
+        }
+        note_missing(dump);
+        return std::nullopt;
     }
 
 private:
-    std::optional<std::string> begin(std::size_t number) {
-        end();
-        if (reading_.dumps.size() >= dump_limit) {
-            return "there are more than 1000 VMCSs in this log";
-        }
-        Dump dump;
-        dump.format = Format::kvm;
-        dump.line = number;
-        // KVM runs 64-bit hosts only, on the kernels whose format this is.
-        dump.host_ia32e_mode = true;
-        reading_.dumps.push_back(std::move(dump));
-        section_ = Section::none;
-        seen_guest_ = seen_host_ = seen_control_ = seen_guest_efer_ = false;
-        guest_loads_ = guest_stores_ = host_loads_ = 0;
-        list_ = nullptr;
-        return std::nullopt;
-    }
+    struct Seen {
+        std::uint64_t value;
+        const Row *row;
+    };
 
-    std::optional<std::string> heading(Section section, std::size_t number) {
-        // A log that was cut off at its start still has parts of a VMCS.
-        const bool again = section == Section::host ? seen_host_ || seen_control_ : seen_control_;
-        if (reading_.dumps.empty() || again) {
-            if (auto wrong = begin(number)) {
-                return wrong;
+    /// The part in which a record is that both have: of a dump without a heading, the one before
+    /// what follows.
+    Section section_of(const Row &row) const {
+        if (row.section != Section::start) {
+            return row.section;
+        }
+        for (const Row *other = &row; other != draft_.rows.data() + draft_.rows.size(); ++other) {
+            if (other->section != Section::start) {
+                return other->section == Section::control ? Section::host : Section::guest;
             }
         }
-        section_ = section;
-        (section == Section::host ? seen_host_ : seen_control_) = true;
-        list_ = nullptr;
-        return std::nullopt;
+        return Section::start;
     }
 
-    std::optional<std::string> contents(std::string_view words) {
-        if (msr_list(words)) {
+    std::optional<InputError> take(const Row &row, Dump &dump) {
+        const Match &match = row.match;
+        const std::size_t line = lines_[match.line].number;
+        const Section section = section_of(row);
+        switch (match.record->role) {
+        case Role::list_loads:
+            list_ = section == Section::host ? 2 : 0;
+            return std::nullopt;
+        case Role::list_stores:
+            list_ = 1;
+            return std::nullopt;
+        case Role::list_row:
+            counts_[list_] += list_ < 3 ? 1u : 0u;
+            return std::nullopt;
+        case Role::efer:
+            new_efer_ = true;
+            seen_efer_ = seen_efer_ || section == Section::guest;
+            if (match.aside) {
+                return std::nullopt;
+            }
+            break;
+        case Role::old_efer:
+            seen_efer_ = seen_efer_ || section == Section::guest;
+            break;
+        default:
+            break;
+        }
+        if (section == Section::start) {
+            dump.notes.push_back({line, "can be the guest's or the host's, and was passed over"});
             return std::nullopt;
         }
-        if (section_ == Section::guest) {
-            for (const SegmentLine &segment : segment_lines) {
-                if (starts(words, segment.start)) {
-                    return segment_registers(segment, words.substr(segment.start.size()));
+        for (unsigned i = 0; i < match.value_count; ++i) {
+            const Value &where = match.record->values[i];
+            const std::uint32_t encoding =
+                section == Section::host && where.host != 0 ? where.host : where.guest;
+            if (!match.values[i]) {
+                spoiled(match, encoding, dump);
+                if (match.cut) {
+                    break; // and with it all that follow
                 }
-            }
-            for (const std::string_view name : {"CR0: ", "CR4: "}) {
-                if (starts(words, name)) {
-                    return control_register(name, words);
-                }
-            }
-            if (starts(words, "EFER= ")) {
-                seen_guest_efer_ = true;
-                // Only the plain form is the field; the others come from KVM's own memory.
-                return words.find('(') == std::string_view::npos
-                           ? value(e(Field64::guest_efer), words.substr(6))
-                           : std::nullopt;
-            }
-        }
-        if (section_ == Section::control) {
-            for (const EventLine &event : event_lines) {
-                if (starts(words, event.start)) {
-                    return event_words(event, words);
-                }
-            }
-        }
-        return labelled(words);
-    }
-
-    std::optional<std::string> labelled(std::string_view words) {
-        for (const Label &label : labels) {
-            if (label.section != section_) {
-                continue;
-            }
-            const std::size_t at = find_label(words, label.text);
-            if (at != std::string_view::npos) {
-                if (auto wrong = value(label.encoding, words.substr(at + label.text.size()))) {
-                    return wrong;
-                }
-            }
-        }
-        const std::size_t code = find_label(words, "CS:RIP=");
-        if (code != std::string_view::npos) {
-            const std::string_view pair = words.substr(code + 7);
-            const std::size_t colon = pair.find(':');
-            if (colon == std::string_view::npos) {
-                return "the value after CS:RIP= is cut off";
-            }
-            const bool guest = section_ == Section::guest;
-            if (auto wrong = value(
-                    guest ? e(Field32::guest_sysenter_cs) : e(Field32::host_sysenter_cs), pair)) {
-                return wrong;
-            }
-            return value(
-                guest ? e(FieldNatural::guest_sysenter_eip) : e(FieldNatural::host_sysenter_eip),
-                pair.substr(colon + 1));
-        }
-        return std::nullopt;
-    }
-
-    std::optional<std::string>
-    part(std::string_view words, std::string_view name, std::uint32_t encoding) {
-        if (encoding == 0) {
-            return std::nullopt;
-        }
-        const std::size_t at = find_label(words, name);
-        if (at == std::string_view::npos) {
-            return "\"" + std::string(name) + "\" is missing in this line";
-        }
-        return value(encoding, words.substr(at + name.size()));
-    }
-
-    std::optional<std::string>
-    segment_registers(const SegmentLine &segment, std::string_view words) {
-        // CS: and DS: may also start other lines of a log.
-        if (words.find("base=") == std::string_view::npos &&
-            words.find("sel=") == std::string_view::npos &&
-            words.find("limit=") == std::string_view::npos) {
-            return std::nullopt;
-        }
-        for (const auto &[name, encoding] :
-             {std::pair{std::string_view{"sel="}, segment.selector},
-              std::pair{std::string_view{"attr="}, segment.rights},
-              std::pair{std::string_view{"limit="}, segment.limit},
-              std::pair{std::string_view{"base="}, segment.base}}) {
-            if (auto wrong = part(words, name, encoding)) {
-                return wrong;
+            } else if (auto mixed = put(encoding, *match.values[i], row, dump)) {
+                return mixed;
             }
         }
         return std::nullopt;
     }
 
-    std::optional<std::string> control_register(std::string_view name, std::string_view words) {
-        const bool cr0 = name == "CR0: ";
-        for (const auto &[label, encoding] :
-             {std::pair{
-                  std::string_view{"actual="},
-                  cr0 ? e(FieldNatural::guest_cr0) : e(FieldNatural::guest_cr4)},
-              std::pair{
-                  std::string_view{"shadow="},
-                  cr0 ? e(FieldNatural::cr0_read_shadow) : e(FieldNatural::cr4_read_shadow)},
-              std::pair{
-                  std::string_view{"gh_mask="}, cr0 ? e(FieldNatural::cr0_guest_host_mask)
-                                                    : e(FieldNatural::cr4_guest_host_mask)}}) {
-            if (auto wrong = part(words, label, encoding)) {
-                return wrong;
-            }
-        }
-        return std::nullopt;
+    void spoiled(const Match &match, std::uint32_t encoding, Dump &dump) {
+        dump.notes.push_back(
+            {lines_[match.cut ? match.end_line : match.line].number,
+             match.cut ? std::string{"is cut off before the value of "} + vtx::field_name(encoding)
+                       : std::string{"has no hexadecimal number of the right length for "} +
+                             vtx::field_name(encoding)});
     }
 
-    std::optional<std::string> event_words(const EventLine &event, std::string_view words) {
-        const std::string_view info = event.length != 0 ? "intr_info=" : "info=";
-        for (const auto &[name, encoding] :
-             {std::pair{info, event.info},
-              std::pair{std::string_view{"errcode="}, event.error_code},
-              std::pair{std::string_view{"ilen="}, event.length}}) {
-            if (auto wrong = part(words, name, encoding)) {
-                return wrong;
+    /// Sets a field. If it has another value already, the line counts that looks like the rest.
+    std::optional<InputError>
+    put(std::uint32_t encoding, std::uint64_t value, const Row &row, Dump &dump) {
+        const auto before = seen_.find(encoding);
+        if (before != seen_.end() && before->second.value != value) {
+            const Row &old = *before->second.row;
+            const int difference = shapes_[row.shape] - shapes_[old.shape];
+            const std::size_t line = lines_[row.match.line].number;
+            const std::size_t old_line = lines_[old.match.line].number;
+            if (row.shape == old.shape || difference == 0) {
+                return InputError{
+                    line,
+                    std::string{vtx::field_name(encoding)} + " has another value in line " +
+                        std::to_string(old_line) +
+                        ", so two dumps are mixed; give the lines of one, or a log that names "
+                        "the caller in each line (CONFIG_PRINTK_CALLER)"};
             }
-        }
-        return std::nullopt;
-    }
-
-    std::optional<std::string> value(std::uint32_t encoding, std::string_view text) {
-        const Hex hex = leading_hex(text);
-        const std::string name = vtx::field_name(encoding);
-        if (!hex.good || hex.digits < printed_digits(encoding)) {
-            return "the value of " + name + " is cut off or is not hexadecimal";
+            dump.notes.push_back(
+                {difference > 0 ? old_line : line,
+                 "does not begin as the other lines do, and was passed over"});
+            if (difference < 0) {
+                return std::nullopt;
+            }
         }
         const unsigned bits = vtx::field_bits(vtx::field_width(encoding));
-        if (bits < 64 && (hex.value >> bits) != 0) {
-            return name + " has only " + std::to_string(bits) + " bits";
+        if (bits < 64 && (value >> bits) != 0) {
+            dump.notes.push_back(
+                {lines_[row.match.line].number,
+                 std::string{"has more bits than "} + vtx::field_name(encoding)});
+            return std::nullopt;
         }
-        vtx::VmcsSnapshot &vmcs = reading_.dumps.back().vmcs;
-        const auto before = vmcs.find(encoding);
-        if (before && *before != hex.value) {
-            return name + " was printed before with another value";
-        }
-        vmcs.set(encoding, hex.value);
+        seen_[encoding] = {value, &row};
+        dump.vmcs.set(encoding, value);
         return std::nullopt;
     }
 
-    /// Reads the heading of an MSR list, or counts one of its entries.
-    bool msr_list(std::string_view words) {
-        if (starts(words, "MSR guest autoload:")) {
-            list_ = &guest_loads_;
-            return true;
+    /// The name of a value, as KVM prints it: of "RSP = 0x# RIP = 0x#" RSP and RIP, of a text with
+    /// a colon what is before that.
+    static std::string name_of(const Record &record, unsigned value) {
+        std::string_view text = record.text;
+        const std::size_t colon = text.find(':');
+        if (colon < text.find('#') && text.find('=') > colon) {
+            return std::string(text.substr(0, colon));
         }
-        if (starts(words, "MSR guest autostore:")) {
-            list_ = &guest_stores_;
-            return true;
+        std::string name;
+        for (unsigned i = 0; i <= value; ++i) {
+            const std::size_t at = text.find('#');
+            std::string_view label = text.substr(0, at);
+            label = label.substr(0, label.find_first_of('='));
+            label = label.substr(std::min(label.find_first_not_of(" ,"), label.size()));
+            if (label != ":") {
+                name = trimmed(label);
+            }
+            text = text.substr(at + 1);
         }
-        if (starts(words, "MSR host autoload:")) {
-            list_ = &host_loads_;
-            return true;
+        return name;
+    }
+
+    /// Adds the names of what a record of every dump has and this dump has not.
+    void
+    ask(const Record &record, Section section, const Dump &dump, std::set<std::uint32_t> &asked,
+        std::string &names) const {
+        std::string last;
+        const auto need = [&](const std::string &name, bool there) {
+            if (!there && name != last) {
+                names += (names.empty() ? "" : ", ") + name;
+                last = name;
+            }
+        };
+        for (unsigned i = 0; record.always && i < record.values.size(); ++i) {
+            const Value &value = record.values[i];
+            const std::uint32_t encoding =
+                section == Section::host && value.host != 0 ? value.host : value.guest;
+            if (value.digits != 0 && asked.insert(encoding).second) {
+                need(name_of(record, i), dump.vmcs.find(encoding).has_value());
+            }
         }
-        if (list_ != nullptr && words.find(": msr=0x") != std::string_view::npos) {
-            ++*list_;
-            return true;
+        // From 5.13 on always in the guest's part; 5.14 brought the line before the dump.
+        if (record.role == Role::efer && section == Section::guest && draft_.entry) {
+            need("EFER", seen_efer_);
         }
-        return false;
     }
 
     /// Notes what a part lacks. The kernel drops lines when it logs too fast, logs are cut off, and
-    /// a mail program or a console can change a line so that it is not recognized.
-    void note_missing(Section section, std::string_view part, bool seen) {
-        Dump &dump = reading_.dumps.back();
-        if (!seen) {
-            dump.missing.push_back("all of " + std::string(part));
-            return;
-        }
-        const std::string names = missing_names(dump.vmcs, section, seen_guest_efer_);
-        if (!names.empty()) {
-            dump.missing.push_back(std::string(part) + ": " + names);
+    /// something can change a line so that it is not recognized.
+    void note_missing(Dump &dump) const {
+        constexpr std::pair<Section, const char *> parts[] = {
+            {Section::guest, "Guest State"},
+            {Section::host, "Host State"},
+            {Section::control, "Control State"}};
+        for (const auto &[section, title] : parts) {
+            if (!draft_.has(section)) {
+                dump.missing.push_back(std::string{"all of "} + title);
+                continue;
+            }
+            std::string names;
+            std::set<std::uint32_t> asked;
+            for (const Section of : {section, Section::either}) {
+                for (const Record &record : records) {
+                    if (record.section == of && (section != Section::control || of == section)) {
+                        ask(record, section, dump, asked, names);
+                    }
+                }
+            }
+            if (!names.empty()) {
+                dump.missing.push_back(title + (": " + names));
+            }
         }
     }
 
-    void set_count(Field32 field, std::uint32_t count) {
-        reading_.dumps.back().vmcs.set(field, count);
-    }
-
-    Reading &reading_;
-    Section section_ = Section::none;
-    bool seen_guest_ = false;
-    bool seen_host_ = false;
-    bool seen_control_ = false;
-    bool seen_guest_efer_ = false;
-    std::uint32_t guest_loads_ = 0;
-    std::uint32_t guest_stores_ = 0;
-    std::uint32_t host_loads_ = 0;
-    std::uint32_t *list_ = nullptr;
+    const std::vector<TextLine> &lines_;
+    const Draft &draft_;
+    std::map<std::string, int> shapes_;
+    std::map<std::uint32_t, Seen> seen_;
+    std::uint32_t counts_[4] =
+        {};             ///< MSRs to load and to store for the guest, to load for the host
+    unsigned list_ = 3; ///< whose list it is; 3 without a heading
+    bool new_efer_ = false;
+    bool seen_efer_ = false;
 };
+
+/// A log whose newest line comes first is turned round.
+void put_in_order(std::vector<Match> &matches) {
+    std::size_t forwards = 0;
+    std::size_t backwards = 0;
+    for (std::size_t i = 1; i < matches.size(); ++i) {
+        forwards += matches[i].record > matches[i - 1].record ? 1u : 0u;
+        backwards += matches[i].record < matches[i - 1].record ? 1u : 0u;
+    }
+    if (backwards > 2 * forwards && backwards > 4) {
+        std::reverse(matches.begin(), matches.end());
+    }
+}
+
+/// True if it can only be what KVM printed: one record of one value is found in other logs, too.
+bool is_dump(const Draft &draft, bool others) {
+    unsigned values = 0;
+    for (const Row &row : draft.rows) {
+        values += row.match.good();
+    }
+    return values != 0 && (draft.headed || values >= (others ? enough_records : 2));
+}
 
 } // namespace
 
-bool is_kvm_line(std::string_view line) {
-    for (const std::string_view words :
-         {first_line, guest_heading, host_heading, control_heading}) {
-        if (line.find(words) != std::string_view::npos) {
-            return true;
+Reading read_kvm_log(const std::vector<TextLine> &lines) {
+    std::vector<Match> matches = find_records(lines);
+    put_in_order(matches);
+    std::map<std::string, std::vector<const Match *>> callers;
+    std::string last;
+    for (const Match &match : matches) {
+        const std::string_view line = lines[match.line].text;
+        const std::string name = caller(line.substr(0, match.column));
+        last = name.empty() ? last : name; // a line that goes on names nobody
+        callers[last].push_back(&match);
+    }
+    std::vector<std::unique_ptr<Draft>> drafts;
+    for (const auto &[name, theirs] : callers) {
+        Sorter sorter{lines};
+        for (std::size_t i = 0; i < theirs.size(); ++i) {
+            sorter.add(*theirs[i], i + 1 < theirs.size() ? theirs[i + 1] : nullptr);
+        }
+        for (auto &draft : sorter.drafts) {
+            if (draft) {
+                drafts.push_back(std::move(draft));
+            }
         }
     }
-    return false;
-}
-
-Reading read_kvm_log(std::string_view text) {
+    std::stable_sort(drafts.begin(), drafts.end(), [](const auto &a, const auto &b) {
+        return a->line < b->line;
+    });
+    const bool headed = std::any_of(
+        drafts.begin(), drafts.end(), [](const auto &draft) { return is_dump(*draft, true); });
     Reading reading;
-    KvmReader reader{reading};
-    Lines lines{text};
-    while (const auto next = lines.next()) {
-        const std::string_view line = unquoted(*next);
-        if (starts(line, "(XEN)") && is_kvm_line(line)) {
+    for (const auto &draft : drafts) {
+        if (!is_dump(*draft, headed)) {
+            continue;
+        }
+        if (reading.dumps.size() == dump_limit) {
             return {
                 {},
-                InputError{lines.number(), "Xen printed this VMCS, and only KVM's format is read"}};
+                InputError{
+                    lines[draft->line].number, "there are more than 1000 VMCSs in this log"}};
         }
-        if (const auto wrong = reader.line(line, lines.number())) {
-            reading.dumps.clear();
-            reading.error = InputError{lines.number(), *wrong};
-            return reading;
+        Dump dump;
+        if (auto wrong = Finisher{lines, *draft}.finish(dump)) {
+            return {{}, wrong};
         }
-    }
-    reader.end();
-    if (reading.dumps.empty()) {
-        reading.error = InputError{
-            0, "no dump_vmcs() of KVM is in this log; was kvm_intel loaded with "
-               "dump_invalid_vmcs=1?"};
-        return reading;
-    }
-    for (const Dump &dump : reading.dumps) {
-        if (dump.vmcs.known_count() == 0) {
-            reading.error =
-                InputError{dump.line, "a dump of KVM begins here, but no field follows"};
-            reading.dumps.clear();
-            return reading;
+        for (std::size_t i = draft->line; i <= draft->last; ++i) {
+            if (lines[i].passed_over) {
+                dump.notes.push_back({lines[i].number, passed_over_note});
+            }
+        }
+        if (dump.vmcs.known_count() != 0) {
+            reading.dumps.push_back(std::move(dump));
         }
     }
     return reading;

@@ -40,7 +40,7 @@ vmcs-doctor(1) describes the formats.
 struct Options {
     std::string file = "-";
     std::string cpu;
-    doctor::Format format = doctor::Format::automatic;
+    doctor::ReadOptions read;
     bool json = false;
     bool undecided = false;
     bool rules = false;
@@ -72,7 +72,7 @@ std::string read_options(int count, char **words, Options &options) {
         if (equals != std::string::npos) {
             value = word.substr(equals + 1);
             word.resize(equals);
-        } else if (word == "--cpu" || word == "--format") {
+        } else if (word == "--cpu" || word == "--format" || word == "--base") {
             if (++i >= count) {
                 return word + " needs a value";
             }
@@ -92,13 +92,18 @@ std::string read_options(int count, char **words, Options &options) {
             options.print_cpu = true;
         } else if (word == "--cpu") {
             options.cpu = value;
+        } else if (word == "--base") {
+            if (value != "10" && value != "16") {
+                return "--base is 10 or 16, not \"" + value + "\"";
+            }
+            options.read.base = value == "10" ? 10 : 16;
         } else if (word == "--format") {
             if (value == "own") {
-                options.format = doctor::Format::own;
+                options.read.format = doctor::Format::own;
             } else if (value == "kvm") {
-                options.format = doctor::Format::kvm;
+                options.read.format = doctor::Format::kvm;
             } else if (value == "auto") {
-                options.format = doctor::Format::automatic;
+                options.read.format = doctor::Format::automatic;
             } else {
                 return "--format is own, kvm or auto, not \"" + value + "\"";
             }
@@ -181,7 +186,7 @@ int run(const Options &options) {
     if (!wrong.empty()) {
         return complain(wrong);
     }
-    const doctor::Reading reading = doctor::read_dumps(text, options.format);
+    const doctor::Reading reading = doctor::read_dumps(text, options.read);
     if (reading.error) {
         return complain(told(options.file, *reading.error));
     }

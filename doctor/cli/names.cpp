@@ -81,16 +81,33 @@ const std::map<std::string, const char *, std::less<>> &capability_msrs() {
 } // namespace
 
 std::optional<std::uint32_t> field_called(std::string_view name) {
-    if (std::isdigit(static_cast<unsigned char>(name.front())) != 0) {
-        const auto number = whole_number(name);
-        if (number && *number < 0x10000 &&
-            vtx::find_field(static_cast<std::uint32_t>(*number)) != nullptr) {
-            return static_cast<std::uint32_t>(*number);
-        }
+    const auto is_wide = [](std::uint64_t encoding) {
+        return vtx::field_width(static_cast<std::uint32_t>(encoding)) == vtx::FieldWidth::bits64;
+    };
+    if (name.empty()) {
         return std::nullopt;
     }
-    const auto found = field_names().find(plain(name));
-    return found == field_names().end() ? std::nullopt : std::optional{found->second};
+    if (std::isdigit(static_cast<unsigned char>(name.front())) != 0) {
+        const auto number = whole_number(name);
+        if (!number || *number >= 0x10000 || ((*number & 1u) != 0 && !is_wide(*number)) ||
+            vtx::find_field(static_cast<std::uint32_t>(*number & ~std::uint64_t{1})) == nullptr) {
+            return std::nullopt;
+        }
+        return static_cast<std::uint32_t>(*number);
+    }
+    std::string wanted = plain(name);
+    auto found = field_names().find(wanted);
+    std::uint32_t half = 0;
+    for (const std::string_view suffix : {"_high", "_full", "_low"}) {
+        if (found == field_names().end() && wanted.ends_with(suffix)) {
+            found = field_names().find(wanted.substr(0, wanted.size() - suffix.size()));
+            half = suffix == "_high" ? 1 : 0;
+        }
+    }
+    if (found == field_names().end() || (half != 0 && !is_wide(found->second))) {
+        return std::nullopt;
+    }
+    return found->second | half;
 }
 
 std::optional<std::string> capability_msr(std::string_view name) {

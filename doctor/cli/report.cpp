@@ -95,6 +95,21 @@ std::string observed(const vtx::VmcsSnapshot &vmcs) {
     return "";
 }
 
+/// What was not used of the input.
+void print_notes(std::ostream &out, const std::vector<Note> &notes) {
+    constexpr std::size_t shown = 10;
+    for (std::size_t i = 0; i < notes.size() && i < shown; ++i) {
+        out << (i == 0 ? "Mind:\n  " : "  ");
+        if (notes[i].line != 0) {
+            out << "line " << notes[i].line << ' ';
+        }
+        out << notes[i].text << '\n';
+    }
+    if (notes.size() > shown) {
+        out << "  and " << notes.size() - shown << " more of the kind\n";
+    }
+}
+
 bool read_memory(const void *context, std::uint64_t address, std::uint64_t &value) {
     const auto &memory = static_cast<const Dump *>(context)->memory;
     const auto word = memory.find(address & ~std::uint64_t{7});
@@ -140,11 +155,12 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
     out << '\n';
     if (!dump.missing.empty()) {
         out << "Incomplete: this dump lacks lines that KVM always prints, "
-               "or has them in another form than Linux 6.1 and 6.12:\n";
+               "or has them in a form that is not known here:\n";
         for (const std::string &part : dump.missing) {
             out << "  " << part << '\n';
         }
     }
+    print_notes(out, dump.notes);
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         const Finding &finding = verdict.findings[i];
         const Rule &rule = all_rules[finding.rule];
@@ -220,6 +236,11 @@ void print_json(std::ostream &out, const Examined &examined) {
         << ", \"processor\": " << json_string(examined.processor->source) << ", \"missing\": [";
     for (std::size_t i = 0; i < dump.missing.size(); ++i) {
         out << (i != 0 ? ", " : "") << json_string(dump.missing[i]);
+    }
+    out << "], \"notes\": [";
+    for (std::size_t i = 0; i < dump.notes.size(); ++i) {
+        out << (i != 0 ? ", " : "") << "{\"line\": " << dump.notes[i].line
+            << ", \"text\": " << json_string(dump.notes[i].text) << '}';
     }
     out << "],\n \"findings\": [";
     for (std::uint32_t i = 0; i < verdict.count; ++i) {

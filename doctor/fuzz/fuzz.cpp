@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
     const std::string_view text{reinterpret_cast<const char *>(data), size};
     const doctor::Processor processor = doctor::any_processor();
-    const doctor::Reading reading = doctor::read_dumps(text, doctor::Format::automatic);
+    const doctor::Reading reading = doctor::read_dumps(text);
     if (reading.error.has_value() != reading.dumps.empty()) {
         std::abort(); // an error, or dumps: one of the two
     }
