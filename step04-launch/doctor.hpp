@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The doctor: which of some 180 rules does a VMCS break? The processor says only that there is
+/// The doctor: which of some 190 rules does a VMCS break? The processor says only that there is
 /// one.
 #pragma once
 
@@ -25,6 +25,9 @@ public:
     void look(const CurrentVmcs &vmcs) {
         current_ = vmcs.physical();
         vmcs.read_all(snapshot_);
+        // vm_enter() writes host RSP at each entry. Before the first one, our own stack stands in.
+        snapshot_.set(
+            FieldNatural::host_rsp, reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)));
         has_looked_ = true;
     }
 
@@ -35,6 +38,20 @@ public:
     /// place in the SDM. Returns true if none is. Rules that look into memory which `memory` does
     /// not give stay undecided. Not inside a scope: it prints.
     bool tell(const VmxCapabilities &vmx, const PhysicalMemory &memory = {}) {
+        think(vmx, memory);
+        entry_checks::log_verdict(verdict_);
+        return verdict_.sound();
+    }
+
+    /// After a VM entry that succeeded: logs what the processor does not check, and what would have
+    /// killed the host after the VM exit if HostRepair had not mended it. Not inside a scope.
+    void warn(const VmxCapabilities &vmx) {
+        think(vmx, {});
+        entry_checks::log_suspicions(verdict_);
+    }
+
+private:
+    void think(const VmxCapabilities &vmx, const PhysicalMemory &memory) {
         has_looked_ = false;
         EntrySituation situation;
         situation.current_vmcs = current_.value;
@@ -45,11 +62,8 @@ public:
                 vmx,
                 [](std::uint32_t leaf, std::uint32_t subleaf) { return cpuid(leaf, subleaf); }),
             situation, verdict_);
-        entry_checks::log_verdict(verdict_);
-        return verdict_.sound();
     }
 
-private:
     bool has_looked_ = false;
     PhysicalAddress current_{};
     VmcsSnapshot snapshot_{};

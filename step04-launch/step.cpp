@@ -88,10 +88,9 @@ Failure launch(Launch &step, FirstExit &first) {
 
         vcpu.registers = {};
         const auto reason = enter_guest(vmcs, vcpu.registers, false);
-        if (!reason) {
-            step.doctor.look(vmcs);
+        step.doctor.look(vmcs); // for what the processor refused, or did not check
+        if (!reason)
             return;
-        }
         first.reason = *reason;
         const auto event =
             InterruptionInformation::decode(vmcs.read(Field32::exit_interruption_information));
@@ -125,7 +124,7 @@ int tell_spoiled(Launch &step, const Spoil &asked, const Failure &failure) {
     return 0;
 }
 
-int tell_exit(const Launch &step, const FirstExit &first) {
+int tell_exit(Launch &step, const FirstExit &first) {
     vtx_log("VMLAUNCH entered the guest; it left again: VM exit in scope %u", first.scopes);
     vtx_log(
         "exit reason %u: %s", static_cast<unsigned>(first.reason), exit_reason_name(first.reason));
@@ -133,6 +132,7 @@ int tell_exit(const Launch &step, const FirstExit &first) {
         "exit qualification %#llx, guest RIP %#llx, instruction length %u",
         static_cast<ull>(first.qualification), static_cast<ull>(first.rip), first.length);
     vtx_log("guest RBX is %#llx", static_cast<ull>(step.vcpu.registers.rbx));
+    step.doctor.warn(step.vcpu.vmx);
     if (first.reason != ExitReason::vmcall || step.vcpu.registers.rbx != 0x600d600d) {
         vtx_log_error("the guest should have left by VMCALL with 0x600d600d in RBX");
         return -VTX_EIO;

@@ -8,6 +8,7 @@
 #include "vmx/failure.hpp"
 #include "vmx/fields.hpp"
 #include "vmx/instruction_errors.hpp"
+#include "vmx/qualifications.hpp"
 #include "x86/control_registers.hpp"
 
 namespace vtx {
@@ -88,14 +89,21 @@ inline void log_failure(const Failure &failure) {
             "VMCS field %s was written as %#llx and reads %#llx", field_name(failure.field),
             static_cast<ull>(failure.value), static_cast<ull>(failure.second_value));
         break;
-    case Failure::Kind::entry:
+    case Failure::Kind::entry: {
+        const auto reason = static_cast<ExitReason>(failure.exit_reason() & 0xffff);
+        // Of invalid guest state, all qualifications but 0 name a part.
+        const char *const part =
+            reason == ExitReason::entry_failure_guest_state && failure.second_value != 0
+                ? entry_failure_text(failure.second_value)
+                : "";
         vtx_log_error(
-            "VM entry failed: exit reason %#x (%s), qualification %#llx", failure.exit_reason(),
-            exit_reason_name(static_cast<ExitReason>(failure.exit_reason() & 0xffff)),
-            static_cast<ull>(failure.second_value));
+            "VM entry failed: exit reason %#x (%s), qualification %#llx%s%s", failure.exit_reason(),
+            exit_reason_name(reason), static_cast<ull>(failure.second_value),
+            *part != 0 ? ": " : "", part);
         if (failure.is_machine_check())
             log_machine_check();
         break;
+    }
     case Failure::Kind::machine_check:
         log_machine_check();
         break;

@@ -24,6 +24,7 @@ It reads a dump of a VMCS from FILE, or from standard input without one (or with
 
   --format=own|kvm|auto  own: NAME = VALUE, one a line; kvm: a kernel log in which Linux KVM printed
                          a VMCS (kvm_intel.dump_invalid_vmcs=1); auto, the default, finds out
+  --base=10|16           in which base numbers are that have no 0x; the default is to find out
   --cpu=FILE             the processor, as --print-cpu prints one
   --cpu=host             the processor of this machine (needs Intel VT-x and /dev/cpu/0/msr)
   --undecided            also list the rules that could not be decided, and why
@@ -32,8 +33,9 @@ It reads a dump of a VMCS from FILE, or from standard input without one (or with
   --print-cpu            print the description of this machine's processor
   --help                 print this
 
-Exit status: 0 nothing is broken, 1 something is, 2 the input cannot be used, 3 nothing is broken in
-what is there, but the dump lacks lines that KVM always prints.
+Exit status: 0 nothing is broken; 1 a rule is, or may be in a dump that says that the entry failed
+(possible), or the host would die after the VM exit (suspicious); 2 the input cannot be used;
+3 nothing is broken in what is there, but the dump lacks lines that KVM always prints.
 vmcs-doctor(1) describes the formats.
 )";
 
@@ -204,7 +206,9 @@ int run(const Options &options) {
             std::cout << (i != 0 ? "\n\n" : "");
             doctor::print_text(std::cout, examined, options.undecided);
         }
-        broken = broken || !examined.verdict.sound();
+        broken = broken || examined.count(doctor::Class::broken) != 0 ||
+                 examined.count(doctor::Class::suspicious) != 0 ||
+                 (examined.observed.failed() && !examined.possible.empty());
         lacking = lacking || !reading.dumps[i].missing.empty();
     }
     if (options.json) {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Examines a dump, and tells the verdict, to people and to programs.
+// Tells the verdict to people.
 #include "doctor.hpp"
 
 #include <cstdio>
 #include <ostream>
 
 namespace doctor {
-
-namespace {
 
 using namespace vtx::entry_checks;
 
@@ -17,9 +15,60 @@ std::string hex(std::uint64_t value) {
     return text;
 }
 
+std::string because(std::uint16_t reason) {
+    return std::string(undecided_text(reason)) + (Undecided::is_field(reason) ? " is unknown" : "");
+}
+
+bool inconclusive(const Examined &examined) {
+    return examined.count(Class::broken) == 0 && !examined.dump->missing.empty();
+}
+
+std::string outcome(const Examined &examined) {
+    if (inconclusive(examined)) {
+        return "unknown, because the dump is incomplete";
+    }
+    const Prediction &ends = examined.verdict.prediction;
+    std::string text = outcome_text(ends);
+    if (ends.qualifications != 0) {
+        std::string numbers;
+        for (unsigned i = 0; i < 8; ++i) {
+            if (((ends.qualifications >> i) & 1u) != 0) {
+                numbers += (numbers.empty() ? "" : " or ") + std::to_string(i);
+            }
+        }
+        text += "; exit qualification " + numbers;
+    } else if (ends.msr_entry != 0) {
+        text += "; exit qualification " + std::to_string(ends.msr_entry);
+    }
+    return text;
+}
+
+std::string observed_text(const Observed &observed) {
+    if (observed.error != 0) {
+        return "VM-instruction error " + std::to_string(observed.error) +
+               " (the last one there was)";
+    }
+    if (observed.exit_reason == 0) {
+        return "";
+    }
+    std::string text = "exit reason " + std::to_string(observed.exit_reason) + " with bit 31";
+    if (!observed.has_qualification) {
+        return text;
+    }
+    text += ", qualification " + std::to_string(observed.qualification);
+    if (observed.exit_reason == 33 && observed.qualification != 0) {
+        text += std::string{" ("} + vtx::entry_failure_text(observed.qualification) + ')';
+    } else if (observed.exit_reason == 34) {
+        text += " (the number of the bad entry in the MSR-load list)";
+    }
+    return text;
+}
+
+namespace {
+
 /// The id of a rule, as wide as the widest and a blank.
-std::string column(const Rule &rule) {
-    std::string text = rule.id;
+std::string column(const std::string &id) {
+    std::string text = id;
     text.resize(5, ' ');
     return text;
 }
@@ -31,26 +80,11 @@ std::string sdm_hex(std::uint32_t encoding) {
     return text;
 }
 
-/// Why a rule is undecided.
-std::string because(std::uint16_t reason) {
-    return std::string(undecided_text(reason)) + (Undecided::is_field(reason) ? " is unknown" : "");
-}
-
-std::string where(const SdmReference &sdm) {
+std::string where(const Rule &rule) {
+    const SdmReference sdm = sdm_reference(rule.sdm);
     const std::string title = std::string("SDM, \"") + sdm.title + '"';
     return *sdm.number != 0 ? title + ", vol. 3C " + sdm.number + " (325384-059US)"
                             : title + ", in editions newer than 2016";
-}
-
-/// The qualifications that are possible, as "0" or "0 or 4".
-std::string qualifications(std::uint8_t set) {
-    std::string text;
-    for (unsigned i = 0; i < 8; ++i) {
-        if (((set >> i) & 1u) != 0) {
-            text += (text.empty() ? "" : " or ") + std::to_string(i);
-        }
-    }
-    return text;
 }
 
 std::size_t undecided_count(const Verdict &verdict) {
@@ -59,40 +93,6 @@ std::size_t undecided_count(const Verdict &verdict) {
         count += verdict.undecided[i] != Undecided::no ? 1u : 0u;
     }
     return count;
-}
-
-/// True if nothing is broken in what is there of a dump that lacks lines.
-bool inconclusive(const Examined &examined) {
-    return examined.verdict.sound() && !examined.dump->missing.empty();
-}
-
-std::string outcome(const Examined &examined) {
-    if (inconclusive(examined)) {
-        return "unknown, because the dump is incomplete";
-    }
-    const Prediction &ends = examined.verdict.prediction;
-    std::string text = outcome_text(ends);
-    if (ends.qualifications != 0) {
-        text += "; exit qualification " + qualifications(ends.qualifications);
-    } else if (ends.msr_entry != 0) {
-        text += "; exit qualification " + std::to_string(ends.msr_entry);
-    }
-    return text;
-}
-
-/// What the dump itself says of the failure, if it does.
-std::string observed(const vtx::VmcsSnapshot &vmcs) {
-    const auto reason = vmcs.find(vtx::field_encoding(vtx::Field32::exit_reason));
-    if (reason && (*reason >> 31) != 0) {
-        std::string text = "exit reason " + std::to_string(*reason & 0xffff) + " with bit 31";
-        const auto more = vmcs.find(vtx::field_encoding(vtx::FieldNatural::exit_qualification));
-        return more ? text + ", qualification " + std::to_string(*more) : text;
-    }
-    const auto error = vmcs.find(vtx::field_encoding(vtx::Field32::vm_instruction_error));
-    if (error && (*error == 7 || *error == 8)) {
-        return "VM-instruction error " + std::to_string(*error) + " (the last one there was)";
-    }
-    return "";
 }
 
 /// What was not used of the input.
@@ -110,42 +110,96 @@ void print_notes(std::ostream &out, const std::vector<Note> &notes) {
     }
 }
 
-bool read_memory(const void *context, std::uint64_t address, std::uint64_t &value) {
-    const auto &memory = static_cast<const Dump *>(context)->memory;
-    const auto word = memory.find(address & ~std::uint64_t{7});
-    if (word == memory.end()) {
-        return false;
+/// One finding: its head is printed already.
+void print_rule(std::ostream &out, const Rule &rule, const std::string &before) {
+    out << "\n     " << before << rule.must << "\n     ";
+    if (rule.failure == FailureClass::suspicious) {
+        out << "suspicious: no rule forbids it";
+    } else {
+        out << failure_name(rule.failure);
     }
-    value = word->second >> (8 * (address & 7));
-    return true;
+    out << "; " << where(rule) << '\n';
+}
+
+void print_finding(std::ostream &out, const Finding &finding) {
+    const Rule &rule = all_rules[finding.rule];
+    out << '\n' << column(rule.id);
+    if (finding.entry != 0) {
+        out << "entry " << finding.entry << " of the VM-entry MSR-load list, MSR "
+            << hex(finding.value);
+    } else {
+        out << vtx::field_name(finding.field) << " (" << sdm_hex(finding.field)
+            << ") = " << hex(finding.value);
+        if (finding.bits != 0) {
+            out << ", bits at fault " << hex(finding.bits);
+        }
+    }
+    print_rule(out, rule, "");
+}
+
+void print_possible(std::ostream &out, const Possible &possible) {
+    const Rule &rule = all_rules[possible.rule];
+    out << '\n'
+        << column(std::string{rule.id} + '?') << vtx::field_name(possible.field) << " ("
+        << sdm_hex(possible.field) << ')';
+    if (possible.value) {
+        out << " = " << hex(*possible.value);
+    } else {
+        out << ", which the dump does not have";
+    }
+    if (possible.bits != 0) {
+        out << ", bits at fault " << hex(possible.bits);
+    }
+    print_rule(out, rule, "possible " + possible.when + ": ");
+}
+
+void print_undecided(std::ostream &out, const Verdict &verdict) {
+    out << "\nUndecided:\n";
+    for (std::size_t i = 0; i < rule_count; ++i) {
+        if (verdict.undecided[i] != Undecided::no) {
+            out << "  " << column(all_rules[i].id) << because(verdict.undecided[i]) << '\n';
+        }
+    }
+}
+
+/// The entry failed and no rule is broken: what could not be decided of that which can have failed.
+void print_open_questions(std::ostream &out, const Examined &examined) {
+    out << "None of the rules is broken that could be decided. Still open:\n";
+    if (!examined.processor->exact) {
+        out << "  whether this processor has each control, feature and address bit that is used: "
+               "say so with --cpu\n";
+    }
+    for (std::size_t i = 0; i < rule_count; ++i) {
+        const std::uint16_t reason = examined.verdict.undecided[i];
+        if (reason != Undecided::no && examined.observed.can_be(all_rules[i].failure) &&
+            all_rules[i].failure != FailureClass::suspicious) {
+            out << "  " << column(all_rules[i].id) << because(reason) << '\n';
+        }
+    }
+}
+
+/// "1 finding, 2 possible, 1 suspicious".
+std::string counts(const Examined &examined) {
+    const std::size_t broken = examined.count(Class::broken);
+    std::string text = std::to_string(broken) + (broken == 1 ? " finding" : " findings");
+    if (const std::size_t possible = examined.count(Class::possible); possible != 0) {
+        text += ", " + std::to_string(possible) + " possible";
+    }
+    if (const std::size_t suspicious = examined.count(Class::suspicious); suspicious != 0) {
+        text += ", " + std::to_string(suspicious) + " suspicious";
+    }
+    return text;
 }
 
 } // namespace
-
-Examined examine(const Dump &dump, const Processor &processor) {
-    Examined examined{&dump, &processor, {}};
-    vtx::ProcessorDescription cpu = processor.description;
-    apply(dump.processor, cpu);
-    vtx::EntrySituation situation;
-    situation.current_vmcs = dump.current_vmcs;
-    situation.ia32e_mode = dump.host_ia32e_mode.value_or(true);
-    if (!dump.memory.empty()) {
-        situation.memory = {read_memory, &dump};
-    }
-    vtx::entry_checks::examine(dump.vmcs, cpu, situation, examined.verdict);
-    if (!dump.missing.empty()) {
-        examined.verdict.prediction.enters = examined.verdict.prediction.certain = false;
-    }
-    return examined;
-}
 
 void print_text(std::ostream &out, const Examined &examined, bool undecided) {
     const Dump &dump = *examined.dump;
     const Verdict &verdict = examined.verdict;
     out << "VMCS at line " << dump.line << ": " << dump.vmcs.known_count() << " of "
         << vtx::field_count << " fields known"
-        << (dump.format == Format::kvm ? ", printed by Linux KVM" : "") << "\nProcessor: ";
-    out << examined.processor->source;
+        << (dump.format == Format::kvm ? ", printed by Linux KVM" : "")
+        << "\nProcessor: " << examined.processor->source;
     if (!dump.processor.empty()) {
         out << (dump.processor.size() == 1
                     ? "; 1 value"
@@ -162,126 +216,34 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
     }
     print_notes(out, dump.notes);
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
-        const Finding &finding = verdict.findings[i];
-        const Rule &rule = all_rules[finding.rule];
-        out << '\n' << column(rule);
-        if (finding.entry != 0) {
-            out << "entry " << finding.entry << " of the VM-entry MSR-load list, MSR "
-                << hex(finding.value);
-        } else {
-            out << vtx::field_name(finding.field) << " (" << sdm_hex(finding.field)
-                << ") = " << hex(finding.value) << ", bits at fault " << hex(finding.bits);
-        }
-        out << "\n     " << rule.must << "\n     " << failure_name(rule.failure) << "; "
-            << where(sdm_reference(rule.sdm)) << '\n';
+        print_finding(out, verdict.findings[i]);
     }
     if (verdict.dropped != 0) {
         out << "\n... and " << verdict.dropped << " more findings\n";
     }
+    for (const Possible &possible : examined.possible) {
+        print_possible(out, possible);
+    }
     const std::size_t open = undecided_count(verdict);
     if (undecided && open != 0) {
-        out << "\nUndecided:\n";
-        for (std::size_t i = 0; i < rule_count; ++i) {
-            if (verdict.undecided[i] != Undecided::no) {
-                out << "  " << column(all_rules[i]) << because(verdict.undecided[i]) << '\n';
-            }
-        }
+        print_undecided(out, verdict);
     }
-    const std::size_t found = std::size_t{verdict.count} + verdict.dropped;
     out << '\n'
-        << found << (found == 1 ? " finding" : " findings")
-        << (dump.missing.empty() ? "; " : " in what is there; ") << open << " of " << rule_count
-        << " rules undecided" << (open != 0 && !undecided ? " (--undecided lists them)" : "")
+        << counts(examined) << (dump.missing.empty() ? "; " : " in what is there; ") << open
+        << " of " << rule_count << " rules undecided"
+        << (open != 0 && !undecided ? " (--undecided lists them)" : "")
         << "\nA VM entry gives: " << outcome(examined)
         << (verdict.prediction.certain || inconclusive(examined) ? "" : ", as far as can be known")
         << '\n';
-    const std::string seen = observed(dump.vmcs);
-    if (!seen.empty()) {
-        out << "The dump says:    " << seen << '\n';
-        if (inconclusive(examined)) {
-            out << "The field that is at fault may be in one of the missing lines.\n";
-        } else if (verdict.sound()) {
-            out << "What failed is not among the rules that could be decided"
-                << (examined.processor->exact ? "" : ", or needs --cpu") << ".\n";
-        }
+    if (!examined.observed.failed()) {
+        return;
     }
-}
-
-std::string json_string(std::string_view text) {
-    std::string result = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            result += '\\';
-            result += c;
-        } else if (byte < 0x20 || byte >= 0x7f) {
-            // Input may be in any character set: say which byte it was.
-            char escape[8];
-            std::snprintf(escape, sizeof(escape), "\\u%04x", byte);
-            result += escape;
-        } else {
-            result += c;
-        }
+    out << "The dump says:    " << observed_text(examined.observed) << '\n';
+    if (inconclusive(examined)) {
+        out << "The field that is at fault may be in one of the missing lines.\n";
+    } else if (examined.count(Class::broken) == 0) {
+        print_open_questions(out, examined);
     }
-    return result + '"';
-}
-
-void print_json(std::ostream &out, const Examined &examined) {
-    const Dump &dump = *examined.dump;
-    const Verdict &verdict = examined.verdict;
-    const Prediction &ends = verdict.prediction;
-    out << "{\"line\": " << dump.line
-        << ", \"format\": " << (dump.format == Format::kvm ? "\"kvm\"" : "\"own\"")
-        << ", \"fields_known\": " << dump.vmcs.known_count()
-        << ", \"processor\": " << json_string(examined.processor->source) << ", \"missing\": [";
-    for (std::size_t i = 0; i < dump.missing.size(); ++i) {
-        out << (i != 0 ? ", " : "") << json_string(dump.missing[i]);
-    }
-    out << "], \"notes\": [";
-    for (std::size_t i = 0; i < dump.notes.size(); ++i) {
-        out << (i != 0 ? ", " : "") << "{\"line\": " << dump.notes[i].line
-            << ", \"text\": " << json_string(dump.notes[i].text) << '}';
-    }
-    out << "],\n \"findings\": [";
-    for (std::uint32_t i = 0; i < verdict.count; ++i) {
-        const Finding &finding = verdict.findings[i];
-        const Rule &rule = all_rules[finding.rule];
-        const SdmReference sdm = sdm_reference(rule.sdm);
-        out << (i != 0 ? "," : "") << "\n  {\"rule\": " << json_string(rule.id)
-            << ", \"field\": " << json_string(vtx::field_name(finding.field))
-            << ", \"encoding\": " << json_string(hex(finding.field))
-            << ", \"value\": " << json_string(hex(finding.value))
-            << ", \"bits\": " << json_string(hex(finding.bits)) << ", \"entry\": " << finding.entry
-            << ", \"must\": " << json_string(rule.must)
-            << ", \"outcome\": " << json_string(failure_name(rule.failure))
-            << ", \"sdm_title\": " << json_string(sdm.title)
-            << ", \"sdm_number\": " << json_string(sdm.number) << '}';
-    }
-    out << "],\n \"findings_dropped\": " << verdict.dropped << ",\n \"undecided\": [";
-    bool first = true;
-    for (std::size_t i = 0; i < rule_count; ++i) {
-        if (verdict.undecided[i] != Undecided::no) {
-            out << (first ? "" : ",") << "\n  {\"rule\": " << json_string(all_rules[i].id)
-                << ", \"because\": " << json_string(because(verdict.undecided[i])) << '}';
-            first = false;
-        }
-    }
-    out << "],\n \"prediction\": {\"enters\": " << (ends.enters ? "true" : "false")
-        << ", \"error_7\": " << (ends.error_7 ? "true" : "false")
-        << ", \"error_8\": " << (ends.error_8 ? "true" : "false")
-        << ", \"qualifications_of_33\": [";
-    first = true;
-    for (unsigned i = 0; i < 8; ++i) {
-        if (((ends.qualifications >> i) & 1u) != 0) {
-            out << (first ? "" : ", ") << i;
-            first = false;
-        }
-    }
-    out << "], \"qualification_of_34\": " << ends.msr_entry
-        << ", \"undefined\": " << (ends.undefined ? "true" : "false")
-        << ", \"certain\": " << (ends.certain ? "true" : "false")
-        << ", \"text\": " << json_string(outcome(examined))
-        << "},\n \"observed\": " << json_string(observed(dump.vmcs)) << '}';
 }
 
 } // namespace doctor

@@ -19,6 +19,7 @@
 #include "doctor/rules/msr_loading.hpp"
 #include "doctor/rules/processor.hpp"
 #include "doctor/rules/sdm.hpp"
+#include "doctor/rules/suspicious.hpp"
 #include "doctor/rules/verdict.hpp"
 #include "vmx/snapshot.hpp"
 
@@ -35,7 +36,7 @@ inline constexpr std::size_t rule_total =
     length(execution_control_rules) + length(exit_control_rules) + length(entry_control_rules) +
     length(host_state_rules) + length(guest_register_rules) + length(guest_segment_rules) +
     length(guest_register_state_rules) + length(guest_other_state_rules) +
-    length(msr_loading_rules);
+    length(msr_loading_rules) + length(suspicious_rules);
 
 /// The tables in one, in the order of the SDM.
 struct AllRules {
@@ -57,6 +58,7 @@ struct AllRules {
         append(guest_register_state_rules);
         append(guest_other_state_rules);
         append(msr_loading_rules);
+        append(suspicious_rules);
     }
 };
 
@@ -87,6 +89,9 @@ namespace detail {
 /// True if a rule that could not be decided might give the VM entry another outcome than what was
 /// found: one whose failure comes at the same time as the predicted one, or before it.
 constexpr bool could_matter(const Prediction &found, FailureClass failure) {
+    if (failure == FailureClass::suspicious) {
+        return false;
+    }
     if (found.error_7 || found.error_8) {
         return failure == FailureClass::controls || failure == FailureClass::host_state;
     }
@@ -160,6 +165,8 @@ constexpr const char *failure_name(FailureClass failure) {
         return "exit reason 34";
     case FailureClass::undefined:
         return "undefined behaviour";
+    case FailureClass::suspicious:
+        return "suspicious";
     }
     return "(unknown)";
 }

@@ -24,10 +24,26 @@ inline void log_finding(const Finding &finding) {
             sdm.number);
         return;
     }
+    if (rule.failure == FailureClass::suspicious) { // the whole value is, and no bit of it
+        vtx_log_error(
+            "%s: %s (%04xH) is %#llx: %s (suspicious: no rule forbids it; SDM, %s%s%s)", rule.id,
+            field_name(finding.field), finding.field, static_cast<ull>(finding.value), rule.must,
+            sdm.title, space, sdm.number);
+        return;
+    }
     vtx_log_error(
         "%s: %s (%04xH) is %#llx: %s; at fault: %#llx (SDM, %s%s%s)", rule.id,
         field_name(finding.field), finding.field, static_cast<ull>(finding.value), rule.must,
         static_cast<ull>(finding.bits), sdm.title, space, sdm.number);
+}
+
+/// Tells what no rule forbids and the host would not survive.
+inline void log_suspicions(const Verdict &verdict) {
+    for (std::uint32_t i = 0; i < verdict.count; ++i) {
+        if (all_rules[verdict.findings[i].rule].failure == FailureClass::suspicious) {
+            log_finding(verdict.findings[i]);
+        }
+    }
 }
 
 /// Tells all findings, and the outcome. If nothing is broken it says so, and which rules could not

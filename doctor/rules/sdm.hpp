@@ -33,6 +33,11 @@ inline constexpr SdmSection sdm_sections[] = {
     {"checks-on-guest-page-directory-pointer-table-entries",
      "Checks on Guest Page-Directory-Pointer-Table Entries", "26.3.1.6"},
     {"loading-msrs-in-vm-entry", "Loading MSRs", "26.4"},
+    {"loading-host-control-registers-debug-registers-msrs",
+     "Loading Host Control Registers, Debug Registers, MSRs", "27.5.1"},
+    {"loading-host-segment-and-descriptor-table-registers",
+     "Loading Host Segment and Descriptor-Table Registers", "27.5.2"},
+    {"loading-host-rip-rsp-and-rflags", "Loading Host RIP, RSP, and RFLAGS", "27.5.3"},
     {"vm-entry-controls-for-msrs", "VM-Entry Controls for MSRs", "24.8.2"},
 };
 

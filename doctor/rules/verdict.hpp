@@ -21,6 +21,7 @@ enum class FailureClass : std::uint8_t {
     msr_loading, ///< VM exit, reason 34, and the qualification is an index.
                  ///< \sdm{loading-msrs-in-vm-entry}
     undefined,   ///< The SDM does not say what happens; it may be a machine check.
+    suspicious,  ///< None: the guest runs, and the machine dies at the VM exit or after it.
 };
 
 class Examination;
@@ -105,6 +106,8 @@ struct Prediction {
             break;
         case FailureClass::undefined:
             undefined = true;
+            break;
+        case FailureClass::suspicious:
             break;
         }
     }

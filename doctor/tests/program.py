@@ -28,9 +28,9 @@ def examined(*words: str | Path, status: int, text: bytes | None = None) -> list
     return json.loads(run.stdout)
 
 
-def rules(report: dict) -> list[str]:
-    """The ids of the broken rules."""
-    return [finding["rule"] for finding in report["findings"]]
+def rules(report: dict, which: str = "broken") -> list[str]:
+    """The ids of the rules that are broken, or possibly broken, or of what is suspicious."""
+    return [finding["rule"] for finding in report["findings"] if finding["class"] == which]
 
 
 def notes(report: dict) -> list[tuple[int, str]]:

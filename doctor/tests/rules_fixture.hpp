@@ -51,6 +51,9 @@ struct Patient {
 
     explicit Patient(GuestKind kind = GuestKind::long_mode, bool ept = true) {
         make_known_good(vmcs, cpu, kind, ept, Surroundings{});
+        vmcs.set(FieldNatural::host_gs_base, std::uint64_t{0xffff888000000000});
+        vmcs.set(FieldNatural::host_gdtr_base, std::uint64_t{0xfffffe0000001000});
+        vmcs.set(FieldNatural::host_idtr_base, std::uint64_t{0xfffffe0000000000});
         now.current_vmcs = 0x200000;
         now.memory.read = [](const void *context, std::uint64_t address, std::uint64_t &value) {
             const auto &self = *static_cast<const Patient *>(context);

@@ -35,7 +35,8 @@ def test_finding_is_complete() -> None:
     report, = examined(SAMPLES / "kvm-6.1-interrupt.log", status=1)
     assert report["format"] == "kvm" and report["line"] == 2
     assert report["findings"] == [{
-        "rule": "R05", "field": "Guest RFLAGS", "encoding": "0x6820", "value": "0x2",
+        "class": "broken", "rule": "R05", "field": "Guest RFLAGS", "encoding": "0x6820",
+        "value": "0x2",
         "bits": "0x200", "entry": 0,
         "must": "injecting an external interrupt needs guest RFLAGS.IF",
         "outcome": "exit reason 33", "sdm_title": "Checks on Guest RIP and RFLAGS",
@@ -65,7 +66,7 @@ def test_fields_that_kvm_does_not_print_are_undecided() -> None:
     assert undecided["L01"] == "VMCS link pointer is unknown"
     assert not report["prediction"]["certain"]
     assert set(undecided) == {"C05", "C07", "C17d", "C24b", "C28", "C29a", "C29b", "L01", "L02",
-                              "L03"}
+                              "L03", "W08"}
     text = doctor("--undecided", SAMPLES / "kvm-6.1-sound.log").stdout
     assert "L01  VMCS link pointer is unknown" in text
 

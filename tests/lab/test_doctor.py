@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 
+import host_builds
 from attempts import attempts
 from extras import in_guest
 from guest import OLDER, Case, Guest
+from guest import in_guest as in_plain_guest
 
 from lab.common import ROOT
 
@@ -55,12 +57,33 @@ def test_guests_of_a_reader_are_examined(case: Case) -> None:
     assert "doctor: none of" in case.log and not case.trouble, case
 
 
+def step_without_tss() -> dict[str, object]:
+    """Step 04 with the commonest deadly mistake: the host's TR base is not written."""
+    field = "vmcs.write_checked(FieldNatural::host_tr_base, "
+    return {"lab/extra/no-tss.ko": host_builds.altered_step(
+        "no-tss", "04", OLDER, ("host_state.hpp", f"{field}tr_base)", f"{field}tr_base * 0)"))}
+
+
+@in_plain_guest(HASWELL, "/lab/bin/insmod /lab/extra/no-tss.ko; rmmod step04_launch; "
+          "/lab/bin/insmod /lab/extra/no-tss.ko check=1",
+          files=step_without_tss)
+def test_what_the_processor_does_not_check_is_told(case: Case) -> None:
+    """The guest runs, for HostRepair mends it; but the log names what would have killed the host.
+    With check=1 it is not entered."""
+    found = [line for line in case.log_of("step04_launch") if line.startswith("W")]
+    assert len(found) == 2 and all(line.startswith("W03: Host TR base (6c0aH) is 0x0: ")
+                                   for line in found), case
+    assert "exit reason 18: VMCALL" in case.log and "not entered" in case.log, case
+
+
 @in_guest([HASWELL, PENRYN], "load step03_vmcs; cat /sys/kernel/debug/step03_vmcs/vmcs; "
           "unload step03_vmcs")
 def test_file_of_step03_is_what_the_doctor_reads(case: Case) -> None:
-    """Every line of the file is understood, and the VMCS that step 03 fills is sound."""
+    """Every line is understood, and the VMCS that step 03 fills breaks no rule. It would not come
+    back from a VM exit, for it has no host RIP and RSP: that is suspicious."""
     run = subprocess.run([DOCTOR, "--format=own"], input=case.output, capture_output=True,
                          text=True, check=False)
-    assert run.returncode == 0, run.stderr + run.stdout
+    assert run.returncode == 1, run.stderr + run.stdout
+    assert re.findall(r"^W\d\d", run.stdout, re.MULTILINE) == ["W06", "W07"], run.stdout
     shown = len(re.findall(r"^[^#].* = 0x?[0-9a-f]+$", case.output, re.MULTILINE))
     assert f"{shown} of" in run.stdout and "0 findings" in run.stdout, run.stdout
