@@ -17,6 +17,9 @@ from program import PROGRAM, ROOT, SAMPLES, doctor, examined, notes, rules
     ("kvm-6.1-sound.log", [[]]),
     ("kvm-6.1-efer-autoload.log", [[]]),
     ("kvm-6.1-interrupt.log", [["R05"]]),
+    ("kvm-6.1-injected.log", [["R05"]]),
+    ("kvm-6.1-limit.log", [["S19"]]),
+    ("kvm-6.12-printed.log", [["R05"], ["S19"]]),
     ("kvm-6.12-segments.log", [["S18", "S20a"]]),
     ("kvm-6.12-controls.log", [["C08", "C18"]]),
     ("kvm-two.log", [[], ["I02"]]),
@@ -299,6 +302,22 @@ def test_help_and_manual_agree() -> None:
     manual = (ROOT / "doctor/cli/vmcs-doctor.1").read_text(encoding="utf-8")
     options = set(re.findall(r"--[a-z][a-z-]*", help_text))
     assert options and options == set(re.findall(r"--[a-z][a-z-]*", manual))
+
+
+def test_example_of_the_readme() -> None:
+    """It is what the program prints; VTX_ACCEPT=1 writes it."""
+    page = ROOT / "doctor/README.md"
+    text = page.read_text(encoding="utf-8")
+    before, example, after = re.split(r"(?s)(?<=```text\n)(.*?)(?=```)", text, maxsplit=1)
+    sample = SAMPLES / "kvm-6.1-limit.log"
+    seen = f"$ ./vmcs-doctor {sample.name}\n" + doctor(sample).stdout
+    if os.environ.get("VTX_ACCEPT"):
+        page.write_text(before + seen + after, encoding="utf-8")
+        example = seen
+    assert seen == example
+    lines = sample.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 45 and all(
+        line in lines for line in re.findall(r"(?m)^    (\[.*)$", text))
 
 
 @pytest.mark.parametrize("page", ["doctor/README.md", "docs/how-to/use-the-doctor.rst"])

@@ -2,6 +2,7 @@
 """The VMCS doctor inside the steps, and what the command-line doctor makes of step 03's file."""
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,12 +10,14 @@ import subprocess
 import host_builds
 from attempts import attempts
 from extras import in_guest
-from guest import OLDER, Case, Guest
+from guest import NEWER, OLDER, Case, Guest
 from guest import in_guest as in_plain_guest
 
 from lab.common import ROOT
 
 HASWELL = Guest(OLDER)
+WITH_KVM = tuple(Guest(kernel, kernel_modules=("irqbypass", "kvm", "kvm-intel"), tag="kvm")
+                 for kernel in (OLDER, NEWER))
 PENRYN = Guest(OLDER, "penryn")
 DOCTOR = os.environ.get("VMCS_DOCTOR", str(ROOT / "build/default/doctor/vmcs-doctor"))
 #: Parameters of step 04's spoil=, and the rule that each breaks.
@@ -55,6 +58,27 @@ def test_unsound_vmcs_is_refused_before_the_entry(case: Case) -> None:
 def test_guests_of_a_reader_are_examined(case: Case) -> None:
     """Step 05 examines the VMCS of a guest that is written to its file."""
     assert "doctor: none of" in case.log and not case.trouble, case
+
+
+@in_guest(WITH_KVM, """
+    with_kvm
+    echo 1 >/sys/module/kvm_intel/parameters/dump_invalid_vmcs
+    echo @@DUMPS >/dev/kmsg
+    probe kvm-fails interrupt && probe kvm-fails limit && echo "both failed"
+    without_kvm
+    dmesg | sed 1,/@@DUMPS/d""")
+def test_what_kvm_prints_is_read(case: Case) -> None:
+    """Two entries that the processor refuses, in the words of this kernel's KVM."""
+    assert "both failed" in case.output and "hardware 0x80000021" in case.output, case
+    run = subprocess.run([DOCTOR, "--json"], input=case.output, capture_output=True, text=True,
+                         check=False)
+    assert run.returncode == 1, run.stderr + run.stdout
+    reports = json.loads(run.stdout)
+    assert [[finding["rule"] for finding in report["findings"]] for report in reports] == [
+        ["R05"], ["S19"]], run.stdout
+    for report in reports:
+        assert report["missing"] == [] and report["notes"] == [], run.stdout
+        assert report["observed"] == "exit reason 33 with bit 31, qualification 0", run.stdout
 
 
 def step_without_tss() -> dict[str, object]:

@@ -7,6 +7,8 @@
  *   probe insmod-unprivileged FILE [PARAMETERS]   the same as user 65534
  *   probe write FILE TARGET          gives the bytes of FILE to TARGET in one write
  *   probe kvm SECONDS                runs a virtual machine of KVM, prints "running", holds it
+ *   probe kvm-fails interrupt|limit  has KVM enter a guest that the processor refuses: for an
+ *                                    interrupt while the guest takes none, or a limit of DS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +48,20 @@ static int write_at_once(const char *from, const char *to)
 	return written == size ? 0 : EPROTO;
 }
 
-/* A machine with one page of memory at 0x1000, in which real-mode code halts. */
-static int run_kvm(unsigned int seconds)
+/* An interrupt that KVM thinks is on its way into the guest. RFLAGS.IF is 0. */
+static int inject(int cpu)
+{
+	struct kvm_vcpu_events events;
+
+	if (ioctl(cpu, KVM_GET_VCPU_EVENTS, &events))
+		return -1;
+	events.interrupt.injected = 1;
+	events.interrupt.nr = 0xd1;
+	return ioctl(cpu, KVM_SET_VCPU_EVENTS, &events);
+}
+
+/* A machine with one page of memory at 0x1000, in which real-mode code halts, unless it is spoilt. */
+static int run_kvm(unsigned int seconds, const char *spoil)
 {
 	static const unsigned char halt = 0xf4;
 	struct kvm_userspace_memory_region region = {
@@ -79,9 +93,16 @@ static int run_kvm(unsigned int seconds)
 		return errno;
 	system.cs.base = 0;
 	system.cs.selector = 0;
+	if (!strcmp(spoil, "limit"))
+		system.ds.limit = 0x12345678;	/* a limit in bytes (G is 0) has 20 bits at most */
 	if (ioctl(cpu, KVM_SET_SREGS, &system) || ioctl(cpu, KVM_SET_REGS, &registers) ||
-	    ioctl(cpu, KVM_RUN, 0L))
+	    (!strcmp(spoil, "interrupt") && inject(cpu)) || ioctl(cpu, KVM_RUN, 0L))
 		return errno;
+	if (*spoil) {
+		printf("KVM's guest left with reason %u, hardware %#llx\n", run->exit_reason,
+		       (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		return run->exit_reason == KVM_EXIT_FAIL_ENTRY ? 0 : EPROTO;
+	}
 	if (run->exit_reason != KVM_EXIT_HLT) {
 		printf("KVM's guest left with reason %u\n", run->exit_reason);
 		return EPROTO;
@@ -99,6 +120,8 @@ int main(int count, char **words)
 	if (count == 4 && !strcmp(words[1], "write"))
 		return write_at_once(words[2], words[3]);
 	if (count == 3 && !strcmp(words[1], "kvm"))
-		return run_kvm(atoi(words[2]));
+		return run_kvm(atoi(words[2]), "");
+	if (count == 3 && !strcmp(words[1], "kvm-fails"))
+		return run_kvm(0, words[2]);
 	return EINVAL;
 }
