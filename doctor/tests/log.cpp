@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What log.hpp says of a verdict. In a kernel the lines go to its log; here they are kept.
+#include "doctor/rules/log.hpp"
+#include "rules_fixture.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace vtx::testing {
+namespace {
+
+using namespace vtx::entry_checks;
+using Lines = std::vector<std::string>;
+
+Lines lines;  // informational
+Lines errors; // at error level
+
+void keep(Lines &where, const char *format, std::va_list arguments) {
+    char line[512];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    where.emplace_back(line);
+}
+
+void tell(const Verdict &verdict) {
+    lines.clear();
+    errors.clear();
+    log_verdict(verdict);
+}
+
+} // namespace
+} // namespace vtx::testing
+
+// The two functions of kernel.h that log.hpp calls; in a module they are common/kernel/log.c.
+
+void vtx_log(const char *format, ...) {
+    std::va_list arguments;
+    va_start(arguments, format);
+    vtx::testing::keep(vtx::testing::lines, format, arguments);
+    va_end(arguments);
+}
+
+void vtx_log_error(const char *format, ...) {
+    std::va_list arguments;
+    va_start(arguments, format);
+    vtx::testing::keep(vtx::testing::errors, format, arguments);
+    va_end(arguments);
+}
+
+namespace vtx::testing {
+namespace {
+
+const std::string total = std::to_string(rule_count);
+
+TEST(Log, SaysThatNothingIsBroken) {
+    tell(Patient{}.verdict());
+    EXPECT_EQ(errors, Lines{});
+    EXPECT_EQ(
+        lines,
+        Lines{"doctor: none of " + total + " rules of VM entry is broken, 0 could not be decided"});
+}
+
+TEST(Log, NamesFieldValueBitsRuleAndPlace) {
+    Patient patient;
+    patient.set(FieldNatural::guest_rflags, 0);
+    tell(patient.verdict());
+    EXPECT_EQ(lines, Lines{});
+    EXPECT_EQ(
+        errors,
+        (Lines{
+            "R03: Guest RFLAGS (6820H) is 0: bits 63:22, 15, 5 and 3 of guest RFLAGS must be 0, "
+            "and "
+            "bit 1 must be 1; at fault: 0x2 (SDM, Checks on Guest RIP and RFLAGS 26.3.1.4)",
+            "doctor: a VM entry gives a VM exit with reason 33 and bit 31: guest state is not "
+            "valid; qualification 0"}));
+}
+
+// A rule that the pinned edition does not have: no number follows the title, and no blank.
+TEST(Log, ANewerRuleHasNoNumber) {
+    Patient patient;
+    patient.with(FieldNatural::host_cr4, Cr4::cet);
+    patient.without(FieldNatural::host_cr0, Cr0::wp);
+    tell(patient.verdict());
+    ASSERT_EQ(errors.size(), 2u);
+    EXPECT_NE(errors[0].find("(SDM, Checks on Host Control Registers and MSRs)"), std::string::npos)
+        << errors[0];
+    EXPECT_EQ(
+        errors[1], "doctor: a VM entry gives VMfailValid with VM-instruction error 8: a host-state "
+                   "field is not valid");
+}
+
+TEST(Log, CountsEntriesOfTheMsrLoadList) {
+    Patient patient;
+    patient.set(Field64::entry_msr_load_address, 0x110000);
+    patient.set(Field32::entry_msr_load_count, 2);
+    patient.memory[0x110000] = 0x174;
+    patient.memory[0x110010] = 0x79;
+    tell(patient.verdict());
+    EXPECT_EQ(
+        errors, (Lines{
+                    "M04: entry 2 of the MSR-load list, MSR 0x79: a VM entry cannot load an MSR "
+                    "that its model reserves, as IA32_BIOS_UPDT_TRIG (SDM, Loading MSRs 26.4)",
+                    "doctor: a VM entry gives a VM exit with reason 34 and bit 31: an entry of the "
+                    "MSR-load list is not valid; qualification 2"}));
+}
+
+// The processor may check guest state in any order: with two qualifications there is none to tell.
+TEST(Log, TellsTheQualificationOnlyIfThereIsOne) {
+    Patient patient;
+    patient.set(Field64::vmcs_link_pointer, 1);
+    tell(patient.verdict());
+    ASSERT_EQ(errors.size(), 2u);
+    EXPECT_NE(errors[1].find("; qualification 4"), std::string::npos) << errors[1];
+    patient.set(FieldNatural::guest_rflags, 0);
+    tell(patient.verdict());
+    ASSERT_EQ(errors.size(), 3u);
+    EXPECT_EQ(errors[2].find("qualification"), std::string::npos) << errors[2];
+}
+
+TEST(Log, CountsWhatItDropped) {
+    Patient patient;
+    patient.vmcs.fill([](std::uint32_t) { return std::optional{~std::uint64_t{0}}; });
+    const Verdict verdict = patient.verdict();
+    tell(verdict);
+    EXPECT_EQ(lines, Lines{}) << "what is undecided does not matter then";
+    ASSERT_EQ(errors.size(), Verdict::capacity + 2);
+    EXPECT_EQ(
+        errors[Verdict::capacity], "... and " + std::to_string(verdict.dropped) + " more findings");
+}
+
+// Each undecided rule is named, with the field that is unknown, or with another reason.
+TEST(Log, SaysWhyARuleIsUndecided) {
+    Patient patient{GuestKind::pae, false};
+    patient.now.memory = {};
+    patient.vmcs.forget(Field64::vmcs_link_pointer);
+    tell(examine(patient.vmcs, patient.cpu, patient.now));
+    EXPECT_EQ(errors, Lines{});
+    EXPECT_EQ(
+        lines,
+        (Lines{
+            "doctor: L01 is undecided: VMCS link pointer is unknown",
+            "doctor: L02 is undecided: VMCS link pointer is unknown",
+            "doctor: L03 is undecided: VMCS link pointer is unknown",
+            "doctor: T01b is undecided: it looks into memory that was not given",
+            "doctor: none of " + total + " rules of VM entry is broken, 4 could not be decided"}));
+}
+
+} // namespace
+} // namespace vtx::testing
