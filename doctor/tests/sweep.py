@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Changes one token of the rules at a time, and sees whether a test notices.
+
+A mutant has a comparison, `&&` or `||`, `+` or `-`, a `!` or an integer of the pure code changed, in
+a copy of the checkout under build/sweep/. It meets the unit tests that include its file, then the
+tool's tests, then (with --differential) a short run against Bochs, until one fails. A survivor is
+equivalent to the code, or a case is missing. One takes about five seconds, a survivor fifteen and
+more, so this is no part of ./lab test. A mutant that a static_assert refuses was noticed, too.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+#: These talk to Linux or to the processor: no unit test on a host can run them.
+NOT_PURE = {"failure.hpp", "instructions.hpp", "log_failure.hpp", "require_capabilities.hpp"}
+#: What is no code: comments, texts, directives, checks at compile time, assembly.
+NOT_CODE = re.compile(r"//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'|^#[^\n]*"
+                      r"|\b(?:static_assert|asm volatile)\b[^;]*;", re.MULTILINE)
+#: Tokens and what becomes of them; .clang-format puts a blank on both sides of a binary operator.
+OPERATORS = {"<": ["<=", ">="], "<=": ["<", ">"], ">": [">=", "<="], ">=": [">", "<"],
+             "==": ["!="], "!=": ["=="], "&&": ["||"], "||": ["&&"], "+": ["-"], "-": ["+"]}
+TOKEN = re.compile(r"(?<=\s)(?:[<>]=?|[=!]=|&&|\|\||[-+])(?=\s)|!(?!=)"
+                   r"|(?<![\w.])(?:0x[0-9a-f]+|\d+)(?=u?l{0,2}\b)")
+FLAGS = ["-std=c++20", "-w", "-O0", "-fno-exceptions", "-fno-rtti", "-I.", "-Icommon"]
+OUTCOMES = ("does not compile", "static_assert", "unit tests", "tool's tests", "Bochs", "SURVIVED")
+
+
+class Mutant(NamedTuple):
+    """One token, and what it becomes."""
+
+    file: str
+    start: int  # the token's place in it
+    old: str
+    new: str
+
+
+def mutants_of(file: str) -> list[Mutant]:
+    """Every mutant of a file."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    code = NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    found = []
+    for match in TOKEN.finditer(code):
+        old = match[0]
+        if old[0].isdigit():
+            value, style = int(old, 0), "{:#x}" if old.startswith("0x") else "{}"
+            news = [style.format(n) for n in (value - 1, value + 1) if 0 <= n < 1 << 64]
+        else:
+            news = OPERATORS.get(old, [""])
+        found += [Mutant(file, match.start(), old, new) for new in news]
+    return found
+
+
+class Sweep:
+    """A copy of the checkout, and the tests in it."""
+
+    def __init__(self, place: Path, differential: bool) -> None:
+        self.tree, self.out, self.differential = place / "tree", place / "out", differential
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build"))
+        self.out.mkdir()
+        pch = self.out / "gtest.hpp"
+        pch.write_text("#include <gtest/gtest.h>\n#include <map>\n#include <set>\n")
+        self.run("g++", *FLAGS, pch, "-o", f"{pch}.gch")
+        tests = [*self.tree.glob("tests/unit/*.cpp"), *self.tree.glob("doctor/tests/*.cpp")]
+        self.tests = {test: subprocess.check_output(["g++", *FLAGS, "-MM", test], cwd=self.tree,
+                                                    text=True).split()
+                      for test in sorted(tests, reverse=True)}
+
+    def run(self, *command: str | Path, seconds: float = 120, **env: str) -> str | None:
+        """What went wrong; None if nothing did."""
+        try:
+            done = subprocess.run(command, cwd=self.tree, capture_output=True, text=True,
+                                  timeout=seconds, check=False, env={**os.environ, **env})
+        except subprocess.TimeoutExpired:
+            return "it did not end"
+        return done.stderr if done.returncode else None
+
+    def outcome(self, file: str | None) -> str:
+        """Which of OUTCOMES it is with this file changed; None runs all tests."""
+        for test, included in self.tests.items():
+            if file is None or file in included:
+                wrong = self.run("g++", *FLAGS, "-include", self.out / "gtest.hpp", test, "-o",
+                                 self.out / "unit", "-lgtest", "-lgtest_main", "-pthread")
+                if wrong is not None:
+                    return OUTCOMES["static assertion failed" in wrong]
+                if self.run(self.out / "unit", "--gtest_fail_fast") is not None:
+                    return OUTCOMES[2]
+        program = self.out / "vmcs-doctor"
+        if self.run("g++", *FLAGS, *self.tree.glob("doctor/cli/*.cpp"), "-o", program) is not None:
+            return OUTCOMES[0]
+        if self.run(sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-k",
+                    "not built_as_the_page_says",  # takes long and says nothing of rules
+                    "doctor/tests", VMCS_DOCTOR=str(program)) is not None:
+            return OUTCOMES[3]
+        if self.differential and self.run(
+                sys.executable, "doctor/differential/run.py", "--models=skylake", "--stride=20",
+                "--jobs=1", seconds=400) is not None:
+            return OUTCOMES[4]
+        return OUTCOMES[5]
+
+    def try_out(self, mutant: Mutant) -> str:
+        """Makes the change, asks the tests, takes it back."""
+        target = self.tree / mutant.file
+        text = target.read_text(encoding="utf-8")
+        end = mutant.start + len(mutant.old)
+        target.write_text(text[:mutant.start] + mutant.new + text[end:], encoding="utf-8")
+        result = self.outcome(mutant.file)
+        target.write_text(text, encoding="utf-8")
+        line = text.count("\n", 0, mutant.start) + 1
+        print(f"{mutant.file}:{line} {mutant.old} → {mutant.new or 'nothing'}: {result}"
+              f"   [{text.splitlines()[line - 1].strip()}]", flush=True)
+        return result
+
+
+def main() -> int:
+    """Returns 0 if no mutant survived."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="how many mutants (100)")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--files", nargs="+", help="of these files (all pure ones)")
+    parser.add_argument("--differential", action="store_true", help="ask Bochs, too")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/sweep")
+    options = parser.parse_args()
+    files = options.files or sorted(
+        str(path.relative_to(ROOT)) for folder in ("doctor/rules", "common/vmx", "common/x86")
+        for path in (ROOT / folder).glob("*.hpp") if path.name not in NOT_PURE)
+    everyone = [mutant for file in files for mutant in mutants_of(file)]
+    sweep = Sweep(options.work.resolve(), options.differential)
+    if (before := sweep.outcome(None)) != OUTCOMES[5]:
+        raise SystemExit(f"sweep: the code as it is does not pass: {before}")
+    chosen = random.Random(options.seed).sample(everyone, min(options.count, len(everyone)))
+    sums = Counter(map(sweep.try_out, chosen))
+    print(f"{len(chosen)} of {len(everyone)} mutants:",
+          ", ".join(f"{outcome}: {sums[outcome]}" for outcome in OUTCOMES))
+    return 1 if sums[OUTCOMES[5]] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
