@@ -14,7 +14,6 @@ namespace vtx::testing {
 namespace {
 
 using namespace vtx::entry_checks;
-using P = Patient;
 
 struct Case {
     const char *broken; // what exactly is broken after `bad`: the rule first, then others
@@ -25,74 +24,6 @@ struct Case {
     std::uint32_t field;     // that the finding must blame
     std::uint64_t bits;      // and these bits of it
 };
-
-constexpr auto L = GuestKind::long_mode;
-constexpr auto A = GuestKind::pae;
-constexpr auto R = GuestKind::real_mode;
-constexpr auto V = GuestKind::virtual_8086;
-
-void nothing(P &) {}
-
-template <VmcsField F> constexpr std::uint32_t e(F field) { return field_encoding(field); }
-
-constexpr std::uint64_t beyond40 = ~((std::uint64_t{1} << 40) - 1);
-constexpr std::uint64_t high32 = 0xffffffff00000000;
-constexpr auto event = Field32::entry_interruption_information;
-
-// An injected event: valid, of a type, with a vector.
-constexpr std::uint64_t inject(unsigned type, unsigned vector, unsigned more = 0) {
-    return (1u << 31) | (type << 8) | vector | more;
-}
-
-template <class C> void use_secondary(P &p, C control) {
-    p.add(PrimaryControl::activate_secondary_controls);
-    p.add(control);
-}
-
-void use_apic(P &p) {
-    p.add(PrimaryControl::use_tpr_shadow);
-    p.memory[0x100080] = 0x50;
-}
-
-void use_posted(P &p) {
-    use_apic(p);
-    use_secondary(p, SecondaryControl::virtual_interrupt_delivery);
-    p.add(PinControl::external_interrupt_exiting);
-    p.add(ExitControl::acknowledge_interrupt_on_exit);
-    p.add(PinControl::process_posted_interrupts);
-}
-
-void use_tertiary(P &p, TertiaryControl control) {
-    p.add(PrimaryControl::activate_tertiary_controls);
-    p.add(control);
-}
-
-void use_timer(P &p) {
-    use_apic(p);
-    use_secondary(p, SecondaryControl::virtual_interrupt_delivery);
-    p.add(PinControl::external_interrupt_exiting);
-    p.drop(PrimaryControl::rdtsc_exiting);
-    use_tertiary(p, TertiaryControl::apic_timer_virtualization);
-}
-
-// A host outside IA-32e mode.
-void legacy_host(P &p) {
-    p.now.ia32e_mode = false;
-    p.drop(ExitControl::host_address_space_size);
-    p.set(Field64::host_efer, 0);
-}
-
-void list_of_msrs(P &p) {
-    p.set(Field64::entry_msr_load_address, 0x110000);
-    p.set(Field32::entry_msr_load_count, 2);
-    p.memory[0x110000] = 0x174;
-    p.memory[0x110010] = 0xc0000082;
-}
-
-void fred_guest(P &p) {
-    p.cpu.add(CpuFeature::flexible_returns);
-    p.with(FieldNatural::guest_cr4, Cr4::fred);
-}
 
 // clang-format off
 const Case cases[] = {
@@ -339,35 +270,9 @@ const Case cases[] = {
 };
 // clang-format on
 
-std::set<std::string> words(const char *text) {
-    std::set<std::string> result;
-    std::string word;
-    for (const char *at = text;; ++at) {
-        if (*at == ' ' || *at == 0) {
-            result.insert(word);
-            word.clear();
-            if (*at == 0) {
-                return result;
-            }
-        } else {
-            word += *at;
-        }
-    }
-}
-
 std::string rule_of(const Case &one) {
     const std::string all = one.broken;
     return all.substr(0, all.find(' '));
-}
-
-std::set<std::string> broken_rules(const Verdict &verdict) {
-    std::set<std::string> result;
-    for (std::size_t i = 0; i < rule_count; ++i) {
-        if (verdict.is_broken(i)) {
-            result.insert(all_rules[i].id);
-        }
-    }
-    return result;
 }
 
 class EachRule : public ::testing::TestWithParam<Case> {};

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Changes one token of the rules at a time, and sees whether a test notices.
 
-A mutant has a comparison, `&&` or `||`, `+` or `-`, a `!` or an integer of the pure code changed, in
-a copy of the checkout under build/sweep/. It meets the unit tests that include its file, then the
-tool's tests, then (with --differential) a short run against Bochs, until one fails. A survivor is
-equivalent to the code, or a case is missing. One takes about five seconds, a survivor fifteen and
-more, so this is no part of ./lab test. A mutant that a static_assert refuses was noticed, too.
+Changed are comparisons, `&&` and `||`, `+` and `-`, `!`, and integers of the pure code, in a copy of
+the checkout under build/sweep/. Each mutant meets the unit tests that include its file, the tool's
+tests, and (with --differential) a short run against Bochs, until one fails. A survivor is the same
+as the code, or a case is missing. It takes five seconds a mutant: this is no part of ./lab test.
 """
 from __future__ import annotations
 
@@ -72,10 +71,10 @@ class Sweep:
         pch = self.out / "gtest.hpp"
         pch.write_text("#include <gtest/gtest.h>\n#include <map>\n#include <set>\n")
         self.run("g++", *FLAGS, pch, "-o", f"{pch}.gch")
-        tests = [*self.tree.glob("tests/unit/*.cpp"), *self.tree.glob("doctor/tests/*.cpp")]
         self.tests = {test: subprocess.check_output(["g++", *FLAGS, "-MM", test], cwd=self.tree,
                                                     text=True).split()
-                      for test in sorted(tests, reverse=True)}
+                      for folder in ("tests/unit", "doctor/tests")
+                      for test in sorted((self.tree / folder).glob("*.cpp"))}
 
     def run(self, *command: str | Path, seconds: float = 120, **env: str) -> str | None:
         """What went wrong; None if nothing did."""
