@@ -199,6 +199,8 @@ const Edge edges[] = {
     {"", L, true, [](P &p) { guest_cet(p, 0, 0xffff000000000000); p.set(FieldNatural::guest_rip, 0xffff000000000000); }}, // bit 47 is not looked at
     {"R02", L, true, [](P &p) { p.set(FieldNatural::guest_rip, 0xfffe000000000000); }, e(FieldNatural::guest_rip), 0xfffe000000000000},
     {"", A, true, [](P &p) { p.set(FieldNatural::guest_rip, 0xffffffff); }},
+    {"R01", A, true, [](P &p) { p.with(Field32::guest_cs_access_rights, 0x2000); p.set(FieldNatural::guest_rip, 1ull << 32); }, e(FieldNatural::guest_rip), 1ull << 32},
+    {"R01", L, true, [](P &p) { p.set(Field32::guest_cs_access_rights, 0xc09b); p.set(FieldNatural::guest_rip, 1ull << 32); }, e(FieldNatural::guest_rip), 1ull << 32},
     {"", L, true, [](P &p) { p.set(FieldNatural::guest_rflags, 0x3d7fd7); }}, // all but VM
     {"R04 G01 G02", V, true, [](P &p) { p.without(FieldNatural::guest_cr0, Cr0::pe); }, e(FieldNatural::guest_rflags), Rflags::vm},
     {"", L, true, [](P &p) { ring3(p); p.with(FieldNatural::guest_rflags, Rflags::iopl | Rflags::if_); p.set(blocking, 1); }},

@@ -135,7 +135,9 @@ TEST(Processor, CountsPerformanceCounters) {
     Cpuid cpuid;
     cpuid.at(0xa) = {0x0401, 0, 0, 3};
     EXPECT_EQ(cpuid.describe().perf_global_ctrl_bits, 0u);
-    cpuid.at(0xa).eax = 0xff0402;
+    cpuid.at(0xa) = {0x0002, 0, 0, 0};
+    EXPECT_EQ(cpuid.describe().perf_global_ctrl_bits, 0u);
+    cpuid.at(0xa) = {0xff0402, 0, 0, 3};
     EXPECT_EQ(cpuid.describe().perf_global_ctrl_bits, 0x70000000fu);
     cpuid.at(0xa) = {0x1002, 0, 0, 0xfff0};
     EXPECT_EQ(cpuid.describe().perf_global_ctrl_bits, 0xffff0000ffffu);

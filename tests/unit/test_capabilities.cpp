@@ -248,12 +248,12 @@ TEST(VmxCapabilities, Basic) {
     const struct {
         unsigned bit;
         bool (VmxCapabilities::*is)() const;
-    } rows[] = {
-        {48, &VmxCapabilities::has_32_bit_addresses},
-        {49, &VmxCapabilities::has_dual_monitor_treatment},
-        {54, &VmxCapabilities::reports_ins_outs},
-        {55, &VmxCapabilities::has_true_controls},
-        {56, &VmxCapabilities::injects_any_error_code}};
+    } rows[] = {{48, &VmxCapabilities::has_32_bit_addresses},
+                {49, &VmxCapabilities::has_dual_monitor_treatment},
+                {54, &VmxCapabilities::reports_ins_outs},
+                {55, &VmxCapabilities::has_true_controls},
+                {56, &VmxCapabilities::injects_any_error_code},
+                {58, &VmxCapabilities::injects_nested_exceptions}};
     for (const auto &row : rows) {
         caps.basic = 1ull << row.bit;
         EXPECT_TRUE((caps.*row.is)()) << row.bit;
@@ -286,6 +286,25 @@ TEST(VmxCapabilities, Misc) {
     EXPECT_EQ(caps.cr3_targets(), 0u);
     EXPECT_EQ(caps.mseg_revision(), 0x1234u);
     EXPECT_TRUE(caps.has_intel_pt());
+
+    const struct {
+        unsigned bit;
+        bool (VmxCapabilities::*is)() const;
+    } rows[] = {{5, &VmxCapabilities::stores_efer_lma},
+                {6, &VmxCapabilities::has_activity_hlt},
+                {7, &VmxCapabilities::has_activity_shutdown},
+                {8, &VmxCapabilities::has_activity_wait_for_sipi},
+                {14, &VmxCapabilities::has_intel_pt},
+                {29, &VmxCapabilities::writes_read_only_fields},
+                {30, &VmxCapabilities::injects_length_0}};
+    for (const auto &row : rows) {
+        caps.misc = 1ull << row.bit;
+        EXPECT_TRUE((caps.*row.is)()) << row.bit;
+        caps.misc = ~caps.misc;
+        EXPECT_FALSE((caps.*row.is)()) << row.bit;
+    }
+    EXPECT_EQ(caps.preemption_timer_rate(), 31u);
+    EXPECT_EQ(caps.cr3_targets(), 511u);
 }
 
 TEST(VmxCapabilities, HighestFieldIndex) {

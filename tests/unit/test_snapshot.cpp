@@ -29,7 +29,8 @@ TEST(Snapshot, HasASlotForEveryField) {
 TEST(Snapshot, RefusesWhatIsNoField) {
     VmcsSnapshot vmcs;
     for (const std::uint32_t encoding :
-         {0x2001u, 0x6bffu, 0x10000u, 0x0812345u, 0xffffffffu, 0x9000u, 0x07feu}) {
+         {0x2001u, 0x6bffu, 0x10000u, 0x0812345u, 0xffffffffu, 0x9000u, 0x07feu, 0x003eu, 0x007eu,
+          0x0080u}) {
         EXPECT_FALSE(vmcs.set(encoding, 1)) << encoding;
         EXPECT_FALSE(vmcs.find(encoding).has_value()) << encoding;
     }
