@@ -152,9 +152,9 @@ TEST(Descriptor, NullSelectorIsUnusableWhateverTheDescriptor) {
 }
 
 TEST(Descriptor, RoundTrip) {
-    const std::uint64_t descriptors[] = {0x00af9b000000ffff, 0x00cf93000000ffff,
-                                         0x00cffb000000ffff, 0x12599334567899ab,
-                                         0x00008b0030004087, 0xfffff3ffffffffff};
+    const std::uint64_t descriptors[] = {0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff,
+                                         0x12599334567899ab, 0x00008b0030004087, 0xfffff3ffffffffff,
+                                         0x000093000001ffff};
     for (const std::uint64_t descriptor : descriptors) {
         EXPECT_EQ(encode_descriptor(decode_descriptor(Selector{8}, descriptor)), descriptor)
             << std::hex << descriptor;
