@@ -216,6 +216,7 @@ const Edge edges[] = {
     {"", V, true, [](P &p) { p.set(Field16::guest_cs_selector, 0x121); p.set(FieldNatural::guest_cs_base, 0x1210); }},
     {"", L, true, [](P &p) { p.set(Field32::guest_ss_access_rights, 0xc097); p.set(Field32::guest_ds_access_rights, 0xc091); }},
     {"", L, true, [](P &p) { p.set(Field32::guest_ds_access_rights, 0xc09f); p.with(Field16::guest_ds_selector, 3); }}, // conforming code
+    {"S11", L, true, [](P &p) { p.set(Field32::guest_ds_access_rights, 0xc09c); p.with(Field16::guest_ds_selector, 3); }, e(Field32::guest_ds_access_rights), 3},
     {"S15", L, true, [](P &p) { p.set(Field32::guest_ds_access_rights, 0xc0b3); p.with(Field16::guest_ds_selector, 2); }, e(Field32::guest_ds_access_rights), 0x60},
     {"S13", L, true, [](P &p) { p.set(Field32::guest_cs_access_rights, 0xa0f9); }, e(Field32::guest_cs_access_rights), 0x60},
     {"S13", L, true, [](P &p) { p.set(Field32::guest_cs_access_rights, 0xa0fd); }, e(Field32::guest_cs_access_rights), 0x60},
