@@ -66,8 +66,8 @@ class Sweep:
 
     def __init__(self, place: Path, differential: bool) -> None:
         self.tree, self.out, self.differential = place / "tree", place / "out", differential
-        self.unit = self.out / "unit"
-        shutil.rmtree(place, ignore_errors=True)
+        for folder in (self.tree, self.out):
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build"))
         self.out.mkdir()
         (self.out / "gtest.hpp").write_text("#include <gtest/gtest.h>\n#include <map>\n")
@@ -88,14 +88,14 @@ class Sweep:
 
     def outcome(self, file: str | None) -> str:
         """Which of OUTCOMES it is with this file changed; None runs all tests."""
+        unit, program = self.out / "unit", self.out / "vmcs-doctor"
         for folder in TESTS[file is not None and file.startswith("doctor"):]:
             wrong = self.run("g++", *FLAGS, "-include", self.out / "gtest.hpp", "-lgtest_main",
-                             self.out / f"{Path(folder).name}.cpp", "-lgtest", "-o", self.unit)
+                             self.out / f"{Path(folder).name}.cpp", "-lgtest", "-o", unit)
             if wrong is not None:
                 return OUTCOMES["static assertion failed" in wrong]
-            if self.run(self.unit, "--gtest_fail_fast") is not None:
+            if self.run(unit, "--gtest_fail_fast") is not None:
                 return OUTCOMES[2]
-        program = self.out / "vmcs-doctor"
         if self.run("g++", *FLAGS, *self.tree.glob("doctor/cli/*.cpp"), "-o", program) is not None:
             return OUTCOMES[0]
         if self.run(sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-k",
