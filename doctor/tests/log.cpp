@@ -148,5 +148,15 @@ TEST(Log, SaysWhyARuleIsUndecided) {
             "doctor: none of " + total + " rules of VM entry is broken, 4 could not be decided"}));
 }
 
+// No row is passed over, neither the first nor the last.
+TEST(Log, GoesThroughAllRules) {
+    Verdict verdict;
+    verdict.undecided[0] = verdict.undecided[rule_count - 1] = Undecided::msr;
+    tell(verdict);
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(lines[0].find("doctor: C01 is undecided: whether"), 0u) << lines[0];
+    EXPECT_EQ(lines[1].find("doctor: M07 is undecided: whether"), 0u) << lines[1];
+}
+
 } // namespace
 } // namespace vtx::testing

@@ -56,6 +56,15 @@ TEST(Prediction, IsCertainOfWhatComesFirst) {
     EXPECT_TRUE(entry_checks::detail::could_matter(Prediction{}, F::msr_loading));
 }
 
+TEST(Prediction, IsUncertainForAnyRule) {
+    for (const std::size_t rule : {std::size_t{0}, rule_count - 1}) {
+        Verdict verdict;
+        verdict.undecided[rule] = Undecided::memory;
+        entry_checks::detail::conclude(verdict);
+        EXPECT_FALSE(verdict.prediction.certain) << rule;
+    }
+}
+
 TEST(Prediction, IsToldInWords) {
     const std::pair<Prediction, const char *> texts[] = {
         {{.error_7 = true, .error_8 = true}, "error 7 or 8"},
