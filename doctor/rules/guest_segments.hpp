@@ -457,7 +457,7 @@ inline constexpr Rule guest_segment_rules[] = {
                 x.fault(segment::ss.rights, 3u << AccessRights::dpl_shift);
             }
             x.next();
-            if (dpl == 0 && !rights(x, segment::cs).is_long_mode()) {
+            if (rights(x, segment::ss).dpl() == 0 && !rights(x, segment::cs).is_long_mode()) {
                 x.fault(segment::cs.rights, AccessRights::long_mode_bit);
             }
         }),

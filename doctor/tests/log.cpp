@@ -145,7 +145,8 @@ TEST(Log, SaysWhyARuleIsUndecided) {
             "doctor: L02 is undecided: VMCS link pointer is unknown",
             "doctor: L03 is undecided: VMCS link pointer is unknown",
             "doctor: T01b is undecided: it looks into memory that was not given",
-            "doctor: none of " + total + " rules of VM entry is broken, 4 could not be decided"}));
+            "doctor: W08 is undecided: VMCS link pointer is unknown",
+            "doctor: none of " + total + " rules of VM entry is broken, 5 could not be decided"}));
 }
 
 // No row is passed over, neither the first nor the last.
@@ -155,7 +156,7 @@ TEST(Log, GoesThroughAllRules) {
     tell(verdict);
     ASSERT_EQ(lines.size(), 3u);
     EXPECT_EQ(lines[0].find("doctor: C01 is undecided: whether"), 0u) << lines[0];
-    EXPECT_EQ(lines[1].find("doctor: M07 is undecided: whether"), 0u) << lines[1];
+    EXPECT_EQ(lines[1].find("doctor: W08 is undecided: whether"), 0u) << lines[1];
 }
 
 } // namespace

@@ -43,6 +43,29 @@ TEST(EntryChecks, EveryKindOfGuestIsSound) {
     }
 }
 
+// A rule that keeps a value for its next step forgets that it was unknown.
+TEST(EntryChecks, AnUnknownFieldBreaksNothing) {
+    for (const GuestKind kind :
+         {GuestKind::long_mode, GuestKind::pae, GuestKind::real_mode, GuestKind::virtual_8086}) {
+        for (const bool fred : {false, true}) {
+            Patient patient{kind};
+            patient.with(FieldNatural::guest_cr4, fred ? std::uint64_t{Cr4::fred} : 0);
+            const Verdict before = patient.verdict();
+            for (const FieldInfo &field : all_fields) {
+                VmcsSnapshot partial;
+                partial.fill([&](std::uint32_t encoding) {
+                    return encoding == field.encoding ? std::nullopt : patient.vmcs.find(encoding);
+                });
+                const Verdict verdict = examine(partial, patient.cpu, patient.now);
+                for (std::size_t rule = 0; rule < rule_count; ++rule) {
+                    EXPECT_LE(verdict.is_broken(rule), before.is_broken(rule))
+                        << all_rules[rule].id << " without " << field.name;
+                }
+            }
+        }
+    }
+}
+
 TEST(EntryChecks, NothingKnownIsNothingDecided) {
     const Verdict verdict = examine(VmcsSnapshot{}, rich_processor());
     EXPECT_TRUE(verdict.sound());
