@@ -59,10 +59,31 @@ void note_passed_over(const std::vector<TextLine> &lines, Reading &reading) {
     }
 }
 
+/// Archives and compressed files, by their first bytes.
+struct Packed {
+    std::string_view begin;
+    const char *what;
+};
+constexpr Packed packed[] = {
+    {"\x1f\x8b", "gzip"},
+    {{"PK\3\4", 4}, "zip"},
+    {"\xfd"
+     "7zXZ",
+     "xz"},
+    {"\x28\xb5\x2f\xfd", "zstd"},
+    {"BZh", "bzip2"},
+};
+
 /// What the readers do not look at, if they found nothing.
 std::optional<InputError> refuse(std::string_view text, const std::vector<TextLine> &lines) {
     if (text.size() > text_limit) {
         return InputError{0, "the input is longer than 64 MiB: cut the dump out of it"};
+    }
+    for (const Packed &kind : packed) {
+        if (text.substr(0, kind.begin.size()) == kind.begin) {
+            return InputError{
+                0, std::string{"this is packed by "} + kind.what + ": unpack it first"};
+        }
     }
     const auto bad = std::find_if(
         lines.begin(), lines.end(), [](const TextLine &line) { return line.passed_over; });

@@ -136,8 +136,8 @@ private:
                     line,
                     std::string{vtx::field_name(encoding)} + " has another value in line " +
                         std::to_string(old_line) +
-                        ", so two dumps are mixed; give the lines of one, or a log that names "
-                        "the caller in each line (CONFIG_PRINTK_CALLER)"};
+                        "; if the lines of two dumps are mixed, give those of one, or a log that "
+                        "names the caller in each line (CONFIG_PRINTK_CALLER)"};
             }
             dump.notes.push_back(
                 {difference > 0 ? old_line : line,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <memory>
 
 namespace doctor {
@@ -50,8 +51,11 @@ public:
 
     void add(const Match &match, const Match *next) {
         const Record &record = *match.record;
-        if (!drafts.empty() && match.line > drafts.back()->last + widest_gap) {
-            drafts.push_back(nullptr); // too far away
+        if (!drafts.empty() && drafts.back() && is_elsewhere(*drafts.back(), match)) {
+            drafts.push_back(nullptr);
+        }
+        if (const auto time = time_of(match)) {
+            last_time_ = time;
         }
         if (record.role == Role::entry || record.role == Role::heading) {
             title(match);
@@ -89,6 +93,37 @@ public:
     std::vector<std::unique_ptr<Draft>> drafts; ///< a gap is a null pointer
 
 private:
+    /// The seconds in brackets before a record.
+    std::optional<double> time_of(const Match &match) const {
+        const std::string_view prefix =
+            std::string_view{lines_[match.line].text}.substr(0, match.column);
+        for (std::size_t at = prefix.rfind('['); at != std::string_view::npos && at + 1 != 0;
+             at = at == 0 ? std::string_view::npos : prefix.rfind('[', at - 1)) {
+            const std::string_view inside = prefix.substr(at + 1, prefix.find(']', at) - at - 1);
+            if (inside.find('.') != std::string_view::npos &&
+                inside.find_first_not_of(" .0123456789") == std::string_view::npos) {
+                return std::strtod(std::string(inside).c_str(), nullptr);
+            }
+        }
+        return std::nullopt;
+    }
+
+    /// True if a record cannot be of this dump: too far from it in lines or in time, or the
+    /// sentence with which KVM begins or ends a dump lies between.
+    bool is_elsewhere(const Draft &draft, const Match &match) const {
+        const auto time = time_of(match);
+        if (match.line > draft.last + widest_gap ||
+            (time && last_time_ && (*time > *last_time_ + 5 || *time < *last_time_ - 1))) {
+            return true;
+        }
+        for (std::size_t i = draft.last + 1; i < match.line; ++i) {
+            if (lines_[i].text.find("unexpected exit reason") != std::string::npos) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     void begin(const Match &match) {
         if (drafts.empty() || drafts.back()) {
             drafts.push_back(nullptr);
@@ -119,6 +154,7 @@ private:
     }
 
     const std::vector<TextLine> &lines_;
+    std::optional<double> last_time_; ///< of the last record
 };
 
 /// A log whose newest line comes first is turned round.

@@ -14,6 +14,7 @@ namespace {
 using Lines = std::vector<TextLine>;
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
 /// See shape_before().
@@ -26,6 +27,23 @@ std::string shape(std::string_view prefix) {
         }
     }
     return result.substr(0, result.find_last_not_of(' ') + 1);
+}
+
+/// Where the words of a line may begin that is the rest of another one, the likeliest first: behind
+/// all that both lines begin with, a time for instance; behind less of that; behind quote marks.
+std::vector<std::size_t> rest_begins(std::string_view first, std::string_view next) {
+    const std::size_t marks = std::min(next.find_first_not_of(" >|:*+-`~#"), next.size());
+    std::vector<std::size_t> places{marks};
+    const std::string whole = shape(first);
+    for (std::size_t column = marks + 1; column < next.size(); ++column) {
+        if (!whole.starts_with(shape(next.substr(0, column)))) {
+            break;
+        }
+        if (!is_word(next[column - 1]) && next[column - 1] != '=' && next[column] != ' ') {
+            places.insert(places.begin(), column);
+        }
+    }
+    return places;
 }
 
 /// Tries to match one record at one place.
@@ -58,63 +76,76 @@ private:
     };
 
     static constexpr unsigned most_breaks = 4;
-    static constexpr std::size_t widest_prefix = 100;
 
     std::string_view line_at(const Place &place) const { return lines_[place.line].text; }
     bool ends(const Place &place) const { return place.column >= line_at(place).size(); }
 
-    /// Calls `go_on` with each place of the next line at which a broken record may go on: behind
-    /// marks and numbers, or behind what stands before the record itself.
+    /// The next line that is not empty. HTML and some mail programs put empty ones in between.
+    std::size_t next_number(std::size_t line) const {
+        do {
+            ++line;
+        } while (line < lines_.size() && lines_[line].text.empty());
+        return line;
+    }
+
+    /// Calls `go_on` with the place in the next line at which a broken record may go on.
     template <class GoOn> bool next_line(const Place &place, GoOn go_on) {
-        if (place.line + 1 >= lines_.size() || place.broken == most_breaks) {
+        const std::size_t number = next_number(place.line);
+        if (number >= lines_.size() || place.broken == most_breaks) {
             return false;
         }
-        const std::string_view next = lines_[place.line + 1].text;
-        const std::string_view first = lines_[match_.line].text;
-        const std::string before = shape(first.substr(0, match_.column));
-        bool has_letters = false;
-        for (std::size_t column = 0; column < next.size() && column < widest_prefix; ++column) {
-            const bool begins = column == 0 || !is_word(next[column]) || !is_word(next[column - 1]);
-            if (begins && next[column] != ' ' &&
-                (!has_letters || before.starts_with(shape(next.substr(0, column)))) &&
-                go_on(Place{
-                    place.text, place.value, place.line + 1, column, place.broken + 1, true})) {
+        for (const std::size_t column :
+             rest_begins(lines_[match_.line].text, lines_[number].text)) {
+            if (go_on(Place{place.text, place.value, number, column, place.broken + 1, true})) {
                 return true;
             }
-            has_letters =
-                has_letters || std::isalpha(static_cast<unsigned char>(next[column])) != 0;
+            if (*place.text == '#') {
+                break; // the digits of a time are never those of a value
+            }
         }
         return false;
+    }
+
+    /// Somebody put values into quotes or words in bold, or a blank behind an equals sign.
+    void skip_marks(Place &place) const {
+        const char before = place.text == record_.text ? ' ' : place.text[-1];
+        const char *const marks = before == '=' || before == 'x' ? "`'\"* " : "`'\"*";
+        place.column =
+            std::min(line_at(place).find_first_not_of(marks, place.column), line_at(place).size());
     }
 
     /// Matches what is left of the record.
     bool rest(Place place) {
         for (; *place.text != '\0'; ++place.text) {
             if (*place.text == '#') {
+                skip_marks(place);
                 return value(place, place.column, "");
             }
             if (*place.text == ' ') {
                 const std::size_t start = place.column;
-                while (!ends(place) && line_at(place)[place.column] == ' ') {
-                    ++place.column;
-                }
+                place.column = std::min(
+                    line_at(place).find_first_not_of(" `'\"*", start), line_at(place).size());
                 if (ends(place)) {
                     ++place.text;
                     return go_on(place);
                 }
-                if (place.column == start) {
+                const std::string_view skipped = line_at(place).substr(start, place.column - start);
+                if (skipped.find(' ') == std::string_view::npos) {
                     return false;
                 }
                 continue;
             }
+            skip_marks(place);
             if (ends(place)) {
                 return go_on(place);
             }
             if (line_at(place)[place.column] == *place.text) {
                 ++place.column;
                 place.fresh = false;
-            } else if (*place.text != '_') { // Markdown takes underscores away
+            } else if (*place.text != '_') {
                 return false;
+            } else if (line_at(place)[place.column] == ' ') {
+                ++place.column; // Markdown takes underscores away, and leaves a blank or nothing
             }
         }
         match_.end_line = place.line;
@@ -149,6 +180,9 @@ private:
         const std::string_view line = line_at(place);
         std::string digits = before;
         for (; column < line.size() && is_hex(line[column]); ++column) {
+            if (!before.empty() && is_upper(line[column])) {
+                break; // KVM prints lower case: it is the first letter of something else
+            }
             digits += line[column];
         }
         const Value &wanted = record_.values[place.value];

@@ -235,7 +235,7 @@ Reading read_own(const std::vector<TextLine> &lines, const ReadOptions &options)
             if (!reading.error) {
                 reading.error = InputError{
                     line.number, equals == std::string_view::npos
-                                     ? "this is not NAME = VALUE"
+                                     ? "this is neither a line of a dump of KVM's nor NAME = VALUE"
                                      : "there is no name before the equals sign"};
             }
             continue;

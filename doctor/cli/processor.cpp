@@ -92,8 +92,8 @@ void apply(const ProcessorWords &words, ProcessorDescription &description) {
 Processor any_processor() {
     Processor processor;
     ProcessorDescription &cpu = processor.description;
-    processor.source = "none was described, so only what every Intel 64 processor demands was "
-                       "checked (52 address bits, all controls allowed)";
+    processor.source = "not given, so what is checked is what every Intel 64 processor demands "
+                       "(--cpu checks more)";
     cpu.vmx.basic = (std::uint64_t{4096} << 32) | (std::uint64_t{6} << 50) |
                     (std::uint64_t{1} << 55) | (std::uint64_t{1} << 56) | (std::uint64_t{1} << 58);
     // The default-1 bits that no processor has been seen to make optional.

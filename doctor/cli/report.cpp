@@ -9,6 +9,30 @@ namespace doctor {
 
 using namespace vtx::entry_checks;
 
+namespace {
+
+std::size_t undecided_count(const Verdict &verdict) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < rule_count; ++i) {
+        count += verdict.undecided[i] != Undecided::no ? 1u : 0u;
+    }
+    return count;
+}
+
+/// True if a rule is broken that can have led to the failure of which the dump tells.
+bool explains(const Examined &examined) {
+    for (std::uint32_t i = 0; i < examined.verdict.count; ++i) {
+        const Finding &finding = examined.verdict.findings[i];
+        if (class_of(finding) == Class::broken &&
+            examined.observed.can_be(all_rules[finding.rule].failure)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace
+
 std::string hex(std::uint64_t value) {
     char text[24];
     std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(value));
@@ -28,6 +52,9 @@ std::string outcome(const Examined &examined) {
         return "unknown, because the dump is incomplete";
     }
     const Prediction &ends = examined.verdict.prediction;
+    if (ends.enters && undecided_count(examined.verdict) * 2 > rule_count) {
+        return "unknown, because most rules could not be decided";
+    }
     std::string text = outcome_text(ends);
     if (ends.qualifications != 0) {
         std::string numbers;
@@ -87,14 +114,6 @@ std::string where(const Rule &rule) {
                             : title + ", in editions newer than 2016";
 }
 
-std::size_t undecided_count(const Verdict &verdict) {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < rule_count; ++i) {
-        count += verdict.undecided[i] != Undecided::no ? 1u : 0u;
-    }
-    return count;
-}
-
 /// What was not used of the input.
 void print_notes(std::ostream &out, const std::vector<Note> &notes) {
     constexpr std::size_t shown = 10;
@@ -114,7 +133,7 @@ void print_notes(std::ostream &out, const std::vector<Note> &notes) {
 void print_rule(std::ostream &out, const Rule &rule, const std::string &before) {
     out << "\n     " << before << rule.must << "\n     ";
     if (rule.failure == FailureClass::suspicious) {
-        out << "suspicious: no rule forbids it";
+        out << "suspicious: legal, but hardly meant";
     } else {
         out << failure_name(rule.failure);
     }
@@ -164,7 +183,7 @@ void print_undecided(std::ostream &out, const Verdict &verdict) {
 
 /// The entry failed and no rule is broken: what could not be decided of that which can have failed.
 void print_open_questions(std::ostream &out, const Examined &examined) {
-    out << "None of the rules is broken that could be decided. Still open:\n";
+    out << "The doctor has not found the reason. Still open:\n";
     if (!examined.processor->exact) {
         out << "  whether this processor has each control, feature and address bit that is used: "
                "say so with --cpu\n";
@@ -215,14 +234,14 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
         }
     }
     print_notes(out, dump.notes);
+    for (const Possible &possible : examined.possible) {
+        print_possible(out, possible); // then nothing else explains a failure
+    }
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         print_finding(out, verdict.findings[i]);
     }
     if (verdict.dropped != 0) {
         out << "\n... and " << verdict.dropped << " more findings\n";
-    }
-    for (const Possible &possible : examined.possible) {
-        print_possible(out, possible);
     }
     const std::size_t open = undecided_count(verdict);
     if (undecided && open != 0) {
@@ -243,6 +262,8 @@ void print_text(std::ostream &out, const Examined &examined, bool undecided) {
         out << "The field that is at fault may be in one of the missing lines.\n";
     } else if (examined.count(Class::broken) == 0) {
         print_open_questions(out, examined);
+    } else if (!explains(examined)) {
+        out << "These differ. A value may have been misread, or the lines may be of two dumps.\n";
     }
 }
 

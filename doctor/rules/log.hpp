@@ -26,9 +26,9 @@ inline void log_finding(const Finding &finding) {
     }
     if (rule.failure == FailureClass::suspicious) { // the whole value is, and no bit of it
         vtx_log_error(
-            "%s: %s (%04xH) is %#llx: %s (suspicious: no rule forbids it; SDM, %s%s%s)", rule.id,
-            field_name(finding.field), finding.field, static_cast<ull>(finding.value), rule.must,
-            sdm.title, space, sdm.number);
+            "%s: %s (%04xH) is %#llx: %s (suspicious: legal, but hardly meant; SDM, %s%s%s)",
+            rule.id, field_name(finding.field), finding.field, static_cast<ull>(finding.value),
+            rule.must, sdm.title, space, sdm.number);
         return;
     }
     vtx_log_error(

@@ -87,9 +87,8 @@ inline constexpr Rule suspicious_rules[] = {
 
     rule<Field64::vmcs_link_pointer>(
         "W08", suspicious::legal,
-        "the VMCS link pointer should not be 0: all ones mean that there is no other VMCS, and for "
-        "0 "
-        "the processor looks for one at physical address 0",
+        "the VMCS link pointer should be all ones if there is no shadow VMCS: for 0 the processor "
+        "looks for one at physical address 0",
         "checks-on-guest-non-register-state",
         [](Examination &x) {
             if (x.get(Field64::vmcs_link_pointer) == 0) {

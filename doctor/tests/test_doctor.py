@@ -202,7 +202,7 @@ def test_every_cut_ends_well() -> None:
     ("bad-name.vmcs", 'line 2: no VMCS field and no capability MSR is called "Guest CR9"'),
     ("bad-width.vmcs", "line 1: Guest CS selector has only 16 bits"),
     ("bad-number.vmcs", "line 1:"),
-    ("bad-equals.vmcs", "line 1: this is not NAME = VALUE"),
+    ("bad-equals.vmcs", "line 1: this is neither a line of a dump of KVM's nor NAME = VALUE"),
     ("bad-no-vmcs.vmcs", "describes a processor, but no VMCS"),
     ("bad-empty.vmcs", "there is no VMCS in the input"),
 ])
@@ -247,6 +247,15 @@ def test_long_log_around_a_dump() -> None:
     noise = b"[    1.000000] usb 1-1: new high-speed USB device number 2 using xhci_hcd\n" * 500_000
     report, = examined(text=noise + (SAMPLES / "kvm-6.1-interrupt.log").read_bytes(), status=1)
     assert rules(report) == ["R05"] and report["line"] == 500_002
+
+
+@pytest.mark.parametrize("begin, kind", [
+    (b"\x1f\x8b\x08\0", "gzip"), (b"PK\3\4", "zip"), (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh9", "bzip2")])
+def test_packed_files(begin: bytes, kind: str) -> None:
+    """They have to be unpacked."""
+    run = doctor(text=begin + bytes(range(1, 32)) * 10)
+    assert run.returncode == 2 and f"packed by {kind}: unpack it first" in run.stderr
 
 
 def test_random_bytes() -> None:

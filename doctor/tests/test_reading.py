@@ -152,6 +152,10 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
         line + b"\n" + line + b"\n" for line in t.splitlines()),
     "the newest line first": lambda t: b"\n".join(reversed(t.splitlines())),
     "empty lines": lambda t: t.replace(b"\n", b"\n\n"),
+    "values in code": lambda t: re.sub(rb"=((0x)?[0-9a-f]+)", rb"=`\1`", t),
+    "bold labels": lambda t: re.sub(rb"(?m)(\w+)(=| =)", rb"**\1**\2", t),
+    "blanks behind the equals sign": lambda t: re.sub(rb"=(?=\w)", b"= ", t),
+    "underscores gone": lambda t: t.replace(b"_", b" "),
     "staircase": lambda t: b"\n".join(
         b" " * (40 * i % 900) + line for i, line in enumerate(t.splitlines())),
 }
@@ -171,6 +175,43 @@ def test_coded_and_quoted_and_wrapped(first: str, width: int) -> None:
     is_read(CODINGS[first](text_of(lines)))
     lines = wrapped(stamped(DUMP, "Nov 20 09:14:07 host kernel: "), width, ">> ", "> ")
     is_read(CODINGS[first](text_of(lines)))
+
+
+@pytest.mark.parametrize("end", ["<br>\n", "<br/>", "</p>\n<p>", "\n\n"])
+def test_wrapped_with_empty_lines_in_between(end: str) -> None:
+    lines = wrapped(stamped(DUMP), 72, "> ")
+    is_read(("<p>" + end.join(html.escape(line) for line in lines) + "</p>").encode())
+
+
+CUT_SAMPLES = {"kvm-6.1-sound.log": set(), "kvm-6.1-limit.log": {"S19"},
+               "kvm-6.12-controls.log": {"C08", "C18"}}
+
+
+@pytest.mark.parametrize("sample", CUT_SAMPLES)
+@pytest.mark.parametrize("before", ["", "> ", "Nov 29 12:48:01 h kernel: ", "6384.13: ", "20261129 "])
+def test_lines_cut_on_the_right_break_no_rule(sample: str, before: str) -> None:
+    """Digits of the next line's time or of its prefix are never those of a value."""
+    lines = [before + line for line in (SAMPLES / sample).read_text().splitlines()]
+    for width in range(20, 118):
+        run = doctor("--json", text=text_of([line[:width] for line in lines]))
+        for report in json.loads(run.stdout or "[]"):
+            assert set(rules(report)) <= CUT_SAMPLES[sample], width
+
+
+@pytest.mark.parametrize("between", [
+    [], ["kvm_intel: kvm [9]: vcpu1, guest rIP: 0x1000 vmx: unexpected exit reason 0x30"]])
+@pytest.mark.parametrize("second", ["[ 1524.{:06d}] ", "[    2.{:06d}] "])
+def test_the_front_of_one_dump_and_the_end_of_another(between: list[str], second: str) -> None:
+    """The time, or a sentence of KVM's between them, tells them apart."""
+    real = (SAMPLES / "kvm-6.1-limit.log").read_text().splitlines()
+    half = next(i for i, line in enumerate(DUMP) if "Control State" in line)
+    if between:
+        real = [re.sub(r"^\[ *[0-9.]+\] ", "", line) for line in real]
+        second = ""
+    text = text_of(real[:32] + between + stamped(DUMP[half:], second))
+    reports = examined(text=text, status=1)
+    assert [rules(report) for report in reports] == [["S19"], []]
+    assert all(report["missing"] for report in reports)
 
 
 NOISE = [
@@ -288,7 +329,7 @@ def test_two_dumps_are_told_apart_by_caller(chunks: int, first: str, second: str
 @pytest.mark.parametrize("chunks", [1, 2, 5, 12])
 def test_two_dumps_that_cannot_be_told_apart_are_refused(chunks: int) -> None:
     run = doctor(text=mixed(chunks, "[ 12.5] ", "[ 12.5] "))
-    assert run.returncode == 2 and "two dumps are mixed" in run.stderr, run.stdout
+    assert run.returncode == 2 and "of two dumps are mixed" in run.stderr, run.stdout
 
 
 @pytest.mark.parametrize("lines, broken_rules", [
