@@ -256,6 +256,15 @@ bool said_aside(const Lines &lines, const Match &match) {
     return behind.rfind("(autoload)", 0) == 0 || behind.rfind("(effective)", 0) == 0;
 }
 
+/// True for what a record can begin with. Most of a log cannot.
+constexpr auto first_letters = [] {
+    std::array<bool, 256> is_first{};
+    for (const Record &record : records) {
+        is_first[static_cast<unsigned char>(record.text[0])] = true;
+    }
+    return is_first;
+}();
+
 /// The longest record that begins here.
 std::optional<Match> record_at(const Lines &lines, std::size_t line, std::size_t column) {
     std::optional<Match> best;
@@ -296,7 +305,8 @@ std::vector<Match> find_records(const Lines &lines) {
         std::size_t column = from;
         from = 0;
         while (column < line.size()) {
-            const bool begins = column == 0 || !is_word(line[column - 1]);
+            const bool begins = first_letters[static_cast<unsigned char>(line[column])] &&
+                                (column == 0 || !is_word(line[column - 1]));
             const auto match = begins ? record_at(lines, number, column) : std::nullopt;
             if (!match) {
                 ++column;

@@ -24,18 +24,23 @@ It reads a dump of a VMCS from FILE, or from standard input without one (or with
 
   --format=own|kvm|auto  own: NAME = VALUE, one a line; kvm: a kernel log in which Linux KVM printed
                          a VMCS (kvm_intel.dump_invalid_vmcs=1); auto, the default, finds out
-  --base=10|16           in which base numbers are that have no 0x; the default is to find out
-  --cpu=FILE             the processor, as --print-cpu prints one
-  --cpu=host             the processor of this machine (needs Intel VT-x and /dev/cpu/0/msr)
+  --base=10|16           read numbers without 0x as decimal or hexadecimal; the default finds out
+  --cpu=FILE             check for the processor that FILE describes (--print-cpu writes such a file)
+  --cpu=host             check for this machine's processor (as root, after modprobe msr)
   --undecided            also list the rules that could not be decided, and why
   --json                 print JSON
   --rules                list all rules
   --print-cpu            print the description of this machine's processor
   --help                 print this
 
-Exit status: 0 nothing is broken; 1 a rule is, or may be in a dump that says that the entry failed
-(possible), or the host would die after the VM exit (suspicious); 2 the input cannot be used;
-3 nothing is broken in what is there, but the dump lacks lines that KVM always prints.
+Example: sudo dmesg | vmcs-doctor
+
+Exit status:
+  0  no rule is broken, as far as could be decided
+  1  a rule is broken; or one may be, and the dump says that the entry failed; or something is
+     suspicious: legal, but the host would die after the VM exit
+  2  the input or the command line cannot be used
+  3  nothing is broken in what is there, but the dump lacks lines that KVM always prints
 vmcs-doctor(1) describes the formats.
 )";
 

@@ -154,8 +154,8 @@ std::size_t escape_length(std::string_view text) {
 
 /// "&#61;" or "&#x3d;", as a character.
 bool numeric_entity(std::string_view text, std::size_t &at, std::string &result) {
-    const std::size_t end = text.find(';', at);
-    if (end == std::string_view::npos || end - at > 7) {
+    const std::size_t end = text.substr(at, 9).find(';') + at;
+    if (end < at || end - at > 7) {
         return false;
     }
     std::string_view number = text.substr(at + 2, end - at - 2);

@@ -320,7 +320,8 @@ inline constexpr Rule guest_other_state_rules[] = {
 
     rule<Field64::vmcs_link_pointer, Field32::primary_controls, Field32::secondary_controls>(
         "L02", state::bad,
-        "the VMCS that the link pointer means must have this processor's revision identifier, and "
+        "the VMCS to which the link pointer points must have this processor's revision identifier, "
+        "and "
         "bit 31 set exactly with \"VMCS shadowing\"",
         state::other,
         [](Examination &x) {
@@ -339,7 +340,7 @@ inline constexpr Rule guest_other_state_rules[] = {
         EntryFailure::vmcs_link_pointer),
 
     rule<Field64::vmcs_link_pointer>(
-        "L03", state::bad, "the VMCS link pointer must not mean the current VMCS", state::other,
+        "L03", state::bad, "the VMCS link pointer must not point to the current VMCS", state::other,
         [](Examination &x) {
             const std::uint64_t link = x.get(state::link);
             if (link == no_vmcs_link) {

@@ -70,7 +70,7 @@ struct ProcessorDescription {
 };
 
 /// Physical memory, for the rules that look into it: the TPR of the virtual-APIC page, the PDPTEs
-/// of a PAE guest without EPT, the VMCS that the link pointer means, the MSR-load list. Whoever has
+/// of a PAE guest without EPT, the VMCS that the link pointer names, the MSR-load list. Whoever has
 /// no such access leaves it empty, and those rules stay undecided.
 struct PhysicalMemory {
     /// Reads the eight bytes at a physical address that is a multiple of eight. False if it cannot.

@@ -56,7 +56,7 @@ def test_example_of_the_book() -> None:
     """The book's worked example is what the program prints; VTX_ACCEPT=1 writes it."""
     session = ROOT / "docs/sessions/doctor-kvm.txt"
     sample = SAMPLES / "kvm-6.1-interrupt.log"
-    seen = f"$ vmcs-doctor {sample.name}\n" + doctor(sample).stdout
+    seen = f"$ ./vmcs-doctor {sample.relative_to(ROOT)}\n" + doctor(sample).stdout
     if os.environ.get("VTX_ACCEPT"):
         session.write_text(seen, encoding="utf-8")
     assert seen == session.read_text(encoding="utf-8")
@@ -319,7 +319,7 @@ def test_example_of_the_readme() -> None:
     text = page.read_text(encoding="utf-8")
     before, example, after = re.split(r"(?s)(?<=```text\n)(.*?)(?=```)", text, maxsplit=1)
     sample = SAMPLES / "kvm-6.1-limit.log"
-    seen = f"$ ./vmcs-doctor {sample.name}\n" + doctor(sample).stdout
+    seen = f"$ ./vmcs-doctor {sample.relative_to(ROOT)}\n" + doctor(sample).stdout
     if os.environ.get("VTX_ACCEPT"):
         page.write_text(before + seen + after, encoding="utf-8")
         example = seen
