@@ -32,8 +32,15 @@ struct Match {
 /// All records of a text, in its order.
 std::vector<Match> find_records(const std::vector<TextLine> &lines);
 
-/// What stands before a record, with each number as one 0 and each run of blanks as one: lines of
-/// one log have the same, whatever their times are.
+/// Matches one record at one place of a line, and in the lines behind it if it is broken.
+std::optional<Match> match_at(
+    const std::vector<TextLine> &lines, std::size_t line, std::size_t column, const Record &record);
+
+/// A text with each number as one 0 and each run of blanks as one, cut at its end: what stands
+/// before the words of one log has the same shape in all lines, whatever their times are.
+std::string shape(std::string_view text);
+
+/// The shape of what stands before a record.
 std::string shape_before(const std::vector<TextLine> &lines, const Match &match);
 
 } // namespace doctor::kvm

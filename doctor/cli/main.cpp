@@ -25,7 +25,7 @@ It reads a dump of a VMCS from FILE, or from standard input without one (or with
   --format=own|kvm|auto  own: NAME = VALUE, one a line; kvm: a kernel log in which Linux KVM printed
                          a VMCS (kvm_intel.dump_invalid_vmcs=1); auto, the default, finds out
   --base=10|16           read numbers without 0x as decimal or hexadecimal; the default finds out
-  --cpu=FILE             check for the processor that FILE describes (--print-cpu writes such a file)
+  --cpu=FILE             check for the processor that FILE describes (--print-cpu writes one)
   --cpu=host             check for this machine's processor (as root, after modprobe msr)
   --undecided            also list the rules that could not be decided, and why
   --json                 print JSON

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: what an examination concludes, case by case.
 // What the examination concludes: unknown fields, several findings, what is undecided.
 #include "rules_fixture.hpp"
 
