@@ -84,6 +84,29 @@ def test_figures_need_nothing_from_outside() -> None:
         assert "http" not in text and "<title>" in text and "<desc>" in text, shown(figure)
 
 
+def test_the_exit_that_is_followed_is_in_the_record() -> None:
+    """"VT-x in ten minutes" types the numbers of one exit; a test wrote them into a session."""
+    def numbers(row: str) -> tuple[str, ...]:
+        found = re.fullmatch(r"\d+  (\d+) [\w /-]+  (0x\w+)  (0x\w+)  \d+", row)
+        assert found, row
+        return found.groups()
+
+    rows = (ROOT / "docs" / "sessions" / "exits.txt").read_text(encoding="utf-8").splitlines()
+    at = next(at for at, row in enumerate(rows) if row.startswith("7  30 I/O instruction"))
+    reason, qualification, rip = numbers(rows[at])
+    after = numbers(rows[at + 1])[2]
+    length = int(after, 16) - int(rip, 16)
+    assert int(qualification, 16) == 0x60 << 16 | 1 << 6 | 1 << 3
+    page = (ROOT / "docs" / "ten-minutes.rst").read_text(encoding="utf-8")
+    figure = (ROOT / "docs" / "figures" / "exit-timeline.svg").read_text(encoding="utf-8")
+    for text in (page, figure):
+        for words in (f"reason {reason}", f"qualification {qualification}", f"length {length}",
+                      f"{rip} + {length}", after, "0x60"):
+            assert words in text, words
+        typed = set(re.findall(r"\b0x1[0-9a-f]{3}\b", text))
+        assert typed == {rip, after}, typed
+
+
 def sentences(source: str) -> list[str]:
     """The sentences that a file gives to vtx_log_error, each from all its literals."""
     calls = re.findall(r'vtx_log_error\(\s*(.*?)\);', source, re.DOTALL)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`.. facts:: 04` the line of facts on top of a chapter, `.. steps::` the table of all steps.
 
+:lines-of:`common` is the number of lines of code in a folder, rounded to a hundred.
+
 Files and lines are counted, kernels come from the lab's own list, the rest from docs/steps.toml.
 """
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from . import filled, paths, sdm, stepdiff
 
@@ -45,6 +47,18 @@ def kernels() -> str:
 def lines(files: list[Path]) -> int:
     """The number of lines in some files."""
     return sum(len(f.read_text(encoding="utf-8").splitlines()) for f in files)
+
+
+class LinesOf(SphinxRole):
+    """About how many lines of code a folder has."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        self.env.note_reread()
+        folder = paths.ROOT / self.text
+        found = lines([file for file in folder.rglob("*") if paths.is_code(file)])
+        if not found:
+            log.warning("lines-of: there is no code in %s", self.text)
+        return [nodes.Text(f"{round(found, -2):,}")], []
 
 
 class Facts(SphinxDirective):
@@ -124,6 +138,7 @@ class Results(SphinxDirective):
 
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
+    app.add_role("lines-of", LinesOf())
     filled.add_directive(app, "facts", Facts)
     filled.add_directive(app, "steps", Steps)
     filled.add_directive(app, "results", Results)
