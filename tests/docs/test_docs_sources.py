@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import bench_report
 from lab.common import ROOT, SHARED, shown
 
 PAGES = sorted((ROOT / "docs").rglob("*.rst"))
@@ -144,6 +145,19 @@ def test_pages_that_tools_name_exist() -> None:
     assert by_path and by_title
     assert not set(by_path) - paths and not set(by_title) - titles, \
         f"{set(by_path) - paths} {set(by_title) - titles}"
+
+
+def test_the_price_in_the_chapter_on_kvm_is_the_accepted_one() -> None:
+    """`./lab bench --accept` does not write this table."""
+    page = (ROOT / "docs/steps/kvm-differently.rst").read_text(encoding="utf-8")
+    kernel = re.search(r"on\s+Linux ([0-9.]+):", page)
+    assert kernel
+    least = bench_report.accepted()[kernel[1]]["least"]
+    for row, title in bench_report.ROWS.items():
+        wanted = [bench_report.number(least[who][row])
+                  for who in ("floor", "step05-no-trace", "kvm")]
+        found = re.search(rf"^{re.escape(title)} +(.*)$", page, re.MULTILINE)
+        assert found and found[1].split() == wanted, title
 
 
 def test_hexadecimal_numbers_have_one_notation() -> None:
