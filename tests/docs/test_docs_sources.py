@@ -18,6 +18,9 @@ CHAPTERS = sorted((ROOT / "docs" / "steps").glob("0*.rst"))
 TYPED = {"console", "text"}
 SECTIONS = ["Run it first", "The idea", "What is new", "Check", "If it goes wrong",
             "Exercises", "Check yourself", "How KVM does it", "Recap"]
+#: The order of a chapter that shows the bare sequence before the types around it.
+TAUGHT = ["What you will build", "The idea", "By hand", "In our code", "Numbers decoded",
+          "Break it", "Check yourself", "What changed", "Next"]
 
 
 def page_id(path: Path) -> str:
@@ -46,24 +49,30 @@ def test_listings_are_chosen_by_markers(page: Path) -> None:
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
 def test_chapters_have_the_same_order(page: Path) -> None:
     titles = re.findall(r"^(.+)\n-{4,}$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if "By hand" in titles:
+        assert titles == TAUGHT
+        return
     wanted = [title for title in SECTIONS if title != "Exercises" or page.name[:2] != "00"]
     assert [title for title in titles if title in SECTIONS] == wanted
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
 def test_chapters_leave_nothing_out(page: Path) -> None:
-    """Facts, goal, figure, invariants, real output, what to read: each chapter has them."""
+    """Facts, figure, changes, real output, what to read: each chapter has them."""
     text = page.read_text(encoding="utf-8")
-    for words in (".. facts::", "**Goal:**", "**You will see**", "**You should know**",
-                  ".. figure::", ".. stepdiff::", "Invariants that hold from here on",
-                  f".. output:: step{page.stem}/expected/log.txt"):
+    wanted = [".. facts::", ".. figure::", ".. stepdiff::",
+              f".. output:: step{page.stem}/expected/log.txt"]
+    if "\nBy hand\n-------\n" not in text:
+        wanted += ["**Goal:**", "**You will see**", "**You should know**",
+                   "Invariants that hold from here on"]
+    for words in wanted:
         assert words in text, words
     assert ".. sdm-reading::" in text or "Read in the SDM: nothing yet" in text
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=page_id)
-def test_chapters_ask_three_questions(page: Path) -> None:
-    assert page.read_text(encoding="utf-8").count(".. details:: Answer") == 3
+def test_chapters_ask_three_to_five_questions(page: Path) -> None:
+    assert 3 <= page.read_text(encoding="utf-8").count(".. details:: Answer") <= 5
 
 
 def test_every_step_has_a_chapter() -> None:
