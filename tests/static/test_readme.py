@@ -78,6 +78,17 @@ def test_log_is_what_the_steps_log() -> None:
     assert positions == sorted(positions), "the lines are not in the order of a run"
 
 
+@pytest.mark.parametrize("folder", STEPS, ids=lambda folder: folder.name)
+def test_log_in_a_steps_readme_is_what_the_step_logs(folder: Path) -> None:
+    """The few lines that a step's own README shows are in one of its expected logs."""
+    shown = re.findall(rf"^    ({module_name(folder)}: .*)$",
+                       (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    logged = [line for path in sorted((folder / "expected").glob("log*.txt"))
+              for line in path.read_text(encoding="utf-8").splitlines()]
+    unknown = [line for line in map(expected.normalised, shown) if line not in logged]
+    assert not unknown, "not in any expected log:\n" + "\n".join(unknown)
+
+
 def table() -> list[list[str]]:
     """The cells of the table of steps, without its head."""
     rows = [line for line in section("The steps").splitlines() if line.startswith("|")]
