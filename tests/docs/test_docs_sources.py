@@ -80,6 +80,26 @@ def test_every_step_has_a_chapter() -> None:
     assert [path.stem for path in CHAPTERS] == steps
 
 
+def test_numbers_of_chapter_06_are_those_of_its_sessions() -> None:
+    """It adds up a line of counters, and counts a guest's bytes up to the RIP in a log."""
+    page = (ROOT / "docs/steps/06-vmxoff.rst").read_text(encoding="utf-8")
+    hotplug, dying = ((ROOT / "docs/sessions" / name).read_text(encoding="utf-8")
+                      for name in ("hotplug.txt", "dying-guest.txt"))
+    counters = re.findall(r"^\d  [a-z]+  ([\d ]+)$", hotplug + dying, re.MULTILINE)
+    assert len(counters) == 8
+    for scopes, launches, resumes, exits, count in (map(int, row.split()) for row in counters):
+        assert launches + resumes == exits == scopes + count
+    parked = re.findall(r"^1  parked .* (\d+)$", hotplug, re.MULTILINE)
+    quoted = re.findall(r"first line of processor 1 is ``([\d ]+)``", page)
+    assert [row.split() for row in quoted] == [counters[1].split()]
+    scopes, launches, resumes, exits, count = quoted[0].split()
+    for sum_ in (f"{launches} VMLAUNCH + {resumes} VMRESUME = {exits} entries",
+                 f"{exits} − {count} = {scopes} exits", f"goes on from {parked[0]}"):
+        assert sum_ in page
+    lengths = re.findall(r"\b[A-Z]+ (\d)(?=[,.])", page.split("Count the bytes")[1])
+    assert f"at RIP {0x1000 + sum(map(int, lengths)):#x}" in dying
+
+
 def test_figures_have_alternative_text() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
