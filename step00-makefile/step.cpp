@@ -20,8 +20,10 @@ public:
 
 int step_start() {
     vtx_log("C++ compiler: g++ " __VERSION__ ", standard %ld", __cplusplus);
+    // [exercise 00-1]
     const Announcer announcer;
     vtx_log("inside the scope");
+    // [exercise 00-1]
     return 0;
 }
 

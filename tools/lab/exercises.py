@@ -52,7 +52,7 @@ class Exercise:
     hints: list[str]  # three
     mistakes: str  # what people get wrong
     checks: tuple[Check, ...]
-    reading: list[str]  # keys of docs/sdm.toml
+    reading: list[str]  # keys of docs/sdm.toml; none in step 00, which has nothing of VT-x
     source: str = ""  # of a repair: the public thread in which the mistake was told
     script: str = "load && unload"
     cpus: tuple[str, ...] = ("haswell",)
@@ -175,7 +175,9 @@ def _comment(exercise: Exercise, indent: str) -> str:
         first = [f"Exercise {exercise.number}: there is a mistake between the two marks. Mend it."]
     else:
         first = [f"Exercise {exercise.number}: this was changed. Predict what comes of it."]
-    prose = [*exercise.task.strip().split("\n\n"), "Read: " + "; ".join(sdm(exercise)) + "."]
+    prose = exercise.task.strip().split("\n\n")
+    if exercise.reading:
+        prose.append("Read: " + "; ".join(sdm(exercise)) + ".")
     is_c = exercise.file.endswith((".c", ".S", ".h"))
     leader = " * " if is_c else "# " if exercise.file in ("Kbuild", "Makefile") else "// "
     width = WIDTH - len(indent.expandtabs(8)) - len(leader)

@@ -73,7 +73,8 @@ def _task(exercise: Exercise) -> str:
     text += [{"write": f"Write it in {where}.", "repair": f"It is in {where}.",
               "predict": f"The change is in {where}.\nYour answer goes into {place}/answer.toml."}
              [exercise.kind], ""]
-    text += ["Read in the SDM:", *[f"  {title}" for title in exercises.sdm(exercise)], ""]
+    if exercise.reading:
+        text += ["Read in the SDM:", *[f"  {title}" for title in exercises.sdm(exercise)], ""]
     if exercise.source:
         text += ["A mistake of this kind was told in public:", f"  {exercise.source}", ""]
     text += [f"Then:    ./lab grade {exercise.number}",

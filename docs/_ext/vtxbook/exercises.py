@@ -56,8 +56,9 @@ def page(exercise: data.Exercise) -> list[str]:
     lines = [f".. _exercise-{exercise.number}:", "", title, "-" * len(title), "",
              f"*{kind}:* ``{exercise.step.name}/{exercise.file}``", "",
              ".. code-block:: console", "", f"   $ ./lab exercise {exercise.number}",
-             f"   $ ./lab grade {exercise.number}", "", *as_rst(exercise.task).splitlines(), "",
-             "Read " + ", ".join(f":sdm:`{key}`" for key in exercise.reading) + ".", ""]
+             f"   $ ./lab grade {exercise.number}", "", *as_rst(exercise.task).splitlines(), ""]
+    if exercise.reading:
+        lines += ["Read " + ", ".join(f":sdm:`{key}`" for key in exercise.reading) + ".", ""]
     if exercise.source:
         lines += [f"A mistake of this kind was told in public: `the thread <{exercise.source}>`__.",
                   ""]
