@@ -50,6 +50,18 @@ def test_book_step01_without_vmx(case: Case) -> None:
     compare("no-vmx-01", logged(case, "step01_vmx_check"))
 
 
+@in_guest(DEFAULT, """
+    load step01_vmx_check || fail load
+    sed -n '/^Pin-based/,/^$/p' /sys/kernel/debug/step01_vmx_check/capabilities
+    unload step01_vmx_check""")
+def test_book_step01_pin_controls(case: Case) -> None:
+    """Chapter 01 takes this MSR apart bit by bit, so here its value counts."""
+    assert case.rc == 0, case
+    lines = case.output.strip().splitlines()
+    assert lines[0].endswith("= 0x0000007f00000016"), case
+    compare("pin-controls", lines)
+
+
 @in_guest(NO_VMX, "load step02_vmxon")
 def test_book_step02_without_vmx(case: Case) -> None:
     error = case.output.strip().replace("'/lab/modules/", "'")
