@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import expected
+import host_builds
 from guest import OLDER, Case, Guest, in_guest
 from terminal import type_into
 
@@ -66,6 +67,14 @@ def test_book_step01_pin_controls(case: Case) -> None:
 def test_book_step02_without_vmx(case: Case) -> None:
     error = case.output.strip().replace("'/lab/modules/", "'")
     compare("no-vmx-02", logged(case, "step02_vmxon") + ["$ insmod step02_vmxon.ko", error])
+
+
+@in_guest(DEFAULT, "insmod /lab/extra/by_hand.ko && rmmod by_hand",
+          files=lambda: {"lab/extra/by_hand.ko": host_builds.kernel_module("by_hand", OLDER)})
+def test_book_by_hand(case: Case) -> None:
+    """The bare instructions of chapters 02 and 03 do what the chapters say."""
+    assert case.rc == 0 and not case.trouble, case
+    assert case.log_of("by_hand") == ["Guest RIP reads 0x1000, CR4 is as before"], case
 
 
 @in_guest(PENRYN, "load step03_vmcs && unload step03_vmcs")
