@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Numbers that chapters 02 and 03 take apart, held against the logs and the tables in the code."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lab.common import ROOT, step_folders
+
+BY_HAND = (ROOT / "tests/lab/modules/by_hand/sequence.S").read_text(encoding="utf-8")
+
+
+def chapter(name: str) -> str:
+    return (ROOT / "docs" / "steps" / f"{name}.rst").read_text(encoding="utf-8")
+
+
+def log(folder: str) -> str:
+    return (ROOT / folder / "expected" / "log.txt").read_text(encoding="utf-8")
+
+
+def row(table: str, name: str) -> list[str]:
+    """The parts of a row of a .def file."""
+    text = (ROOT / "common" / "vmx" / f"{table}.def").read_text(encoding="utf-8")
+    found = re.search(rf"\(({name},.*)\)$", text, re.MULTILINE)
+    assert found, name
+    return [part.strip(' "') for part in found.group(1).split(",")]
+
+
+def test_bits_of_cr4() -> None:
+    """The rows of chapter 02's table add up to CR4 before VMXON, and with VMXE to CR4 inside."""
+    rows = re.findall(r"^\**0x([0-9a-f]{6})\** +\**([\d, ]+?)\**  ", chapter("02-vmxon"),
+                      re.MULTILINE)
+    parts = [int(number, 16) for number, _ in rows]
+    assert parts == [sum(1 << int(bit) for bit in bits.split(",")) for _, bits in rows]
+    before, inside, after = re.findall(r"CR4 is 0x([0-9a-f]+)", log("step02-vmxon"))
+    assert int(inside, 16) == sum(parts) and before == after
+    assert int(inside, 16) ^ int(before, 16) == 1 << 13
+
+
+def test_encoding_of_guest_rip() -> None:
+    """The figure has the bits of 0x681E, and that is Guest RIP in the table and by hand."""
+    assert row("fields", "guest_rip")[2:] == ["0x681e", "Guest RIP"]
+    figure = (ROOT / "docs/figures/field-encoding.svg").read_text(encoding="utf-8")
+    drawn = re.findall(r'class="mono b" text-anchor="middle">([01])<', figure)[:16]
+    assert int("".join(drawn), 2) == 0x681e
+    assert "$0x681e, %r8" in BY_HAND
+
+
+def test_other_encodings() -> None:
+    assert row("fields", "exit_reason")[2] == "0x4402" and "0x4402" in chapter("03-vmcs")
+    assert f"{0x4402:016b}" == "0100 0100 0000 0010".replace(" ", "")
+    provoke = (ROOT / "step03-vmcs" / "provoke.hpp").read_text(encoding="utf-8")
+    assert "unknown_field = 0x6ffe" in provoke and "0x6ffe" in chapter("03-vmcs")
+
+
+def test_pin_based_controls() -> None:
+    """What chapter 03 asks for and what must be 1 make the word of the log, on both machines."""
+    names = [("external_interrupt_exiting", 0), ("nmi_exiting", 3),
+             ("activate_preemption_timer", 6)]
+    assert all(int(row("controls", name)[1]) == bit for name, bit in names)
+    asked = sum(1 << bit for _, bit in names)
+    assert (asked, asked & 0x7f | 0x16) == (0x49, 0x5f) and asked & 0x3f | 0x16 == 0x1f
+    assert "pin-based controls 0x5f," in log("step03-vmcs")
+    penryn = (ROOT / "docs/sessions/penryn-03.txt").read_text(encoding="utf-8")
+    assert "pin-based controls 0x1f," in penryn
+    for number in ("0x49", "0x16", "0x7f", "0x5f", "0x1f"):
+        assert number in chapter("03-vmcs")
+
+
+def test_revision_identifier_by_hand() -> None:
+    """sequence.S has that of the machine whose log chapter 02 shows."""
+    found = re.search(r"revision identifier (0x[0-9a-f]+)", log("step02-vmxon"))
+    assert found and BY_HAND.count(f"movl\t${found.group(1)}, ") == 2
+
+
+@pytest.mark.parametrize("folder", step_folders(), ids=lambda folder: folder.name)
+def test_log_lines_of_a_readme_are_real(folder: Path) -> None:
+    """A line of the step's log that its README shows is one that the tests compare."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^    (step\d\d_\w+: .+)$", text, re.MULTILINE)
+    assert not set(shown) - set(log(folder.name).splitlines())
