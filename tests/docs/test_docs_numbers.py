@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import pytest
-
-from lab.common import ROOT, step_folders
+from lab.common import ROOT
 
 BY_HAND = (ROOT / "tests/lab/modules/by_hand/sequence.S").read_text(encoding="utf-8")
 
@@ -73,11 +70,3 @@ def test_revision_identifier_by_hand() -> None:
     """sequence.S has that of the machine whose log chapter 02 shows."""
     found = re.search(r"revision identifier (0x[0-9a-f]+)", log("step02-vmxon"))
     assert found and BY_HAND.count(f"movl\t${found.group(1)}, ") == 2
-
-
-@pytest.mark.parametrize("folder", step_folders(), ids=lambda folder: folder.name)
-def test_log_lines_of_a_readme_are_real(folder: Path) -> None:
-    """A line of the step's log that its README shows is one that the tests compare."""
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^    (step\d\d_\w+: .+)$", text, re.MULTILINE)
-    assert not set(shown) - set(log(folder.name).splitlines())

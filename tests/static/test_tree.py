@@ -197,13 +197,3 @@ def test_shown_make_folders_exist() -> None:
                 if not (ROOT / folder).is_dir():
                     wrong.append(f"{path.relative_to(ROOT)}: {folder}")
     none(wrong)
-
-
-@pytest.mark.parametrize("folder", step_folders(), ids=lambda folder: folder.name)
-def test_readme_shows_lines_of_the_log(folder: Path) -> None:
-    """What stands under "You will see" with a module's name is in the log, in this order."""
-    readme = (folder / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^    (step\d\d_\w+: .*)$", readme, re.MULTILINE)
-    log = (folder / "expected" / "log.txt").read_text(encoding="utf-8").splitlines()
-    none([line for line in shown if line not in log])
-    assert [log.index(line) for line in shown] == sorted(log.index(line) for line in shown)
