@@ -23,9 +23,21 @@ function asInTheBook(word) {
         (same.includes(number) ? number : same[0] ?? "0x" + digits);
 }
 
+// A question is looked for without the words that only make it a question: "how do I read a VMCS
+// field" finds what "read a VMCS field" finds.
+function asWords(text) {
+    const words = text.trim().replace(/(?:\s+means?)?\s*\?*$/i, "").split(/\s+/);
+    const asking = /^(?:how|what|why|when|where|which|can|do|does|is|are|i|you|we|my|to|an?|the)$/i;
+    const first = words.findIndex((word) => !asking.test(word));
+    return words.slice(Math.max(first, 0)).join(" ");
+}
+
 document.addEventListener("DOMContentLoaded", () => {
     if (typeof Search !== "undefined") { // the page of results; its own script runs after this one
         const query = Search.query;
-        Search.query = (text) => query(text.replace(/\w+/g, asInTheBook));
+        Search.query = (text) => {
+            Scorer.typed = asWords(text).replace(/\w+/g, asInTheBook);
+            query(Scorer.typed);
+        };
     }
 });

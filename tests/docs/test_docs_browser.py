@@ -122,15 +122,14 @@ def first_result(html: Path, page: Page, words: str) -> str:
 
 
 @pytest.mark.parametrize("words, where", [
-    ("VMXON", ("glossary.html", "02-vmxon.html")),
-    ("error 7", ("instruction-errors.html#error-7",)),
-    ("IA32_VMX_BASIC", ("msrs.html#msr-ia32-vmx-basic",)),
-    ("VMPTRLD", ("glossary.html", "03-vmcs.html")),
+    ("VMXON", "steps/02-"),
+    ("how do I read a VMCS field", "steps/03-"),
+    ("error 7", "instruction-errors.html#error-7"),
 ])
-def test_search_finds(html: Path, page: Page, words: str, where: tuple[str, ...]) -> None:
-    """The first result leads to the right place."""
+def test_search_finds(html: Path, page: Page, words: str, where: str) -> None:
+    """The first result leads to the right place; test_docs_search.py asks for many more."""
     address = first_result(html, page, words)
-    assert any(place in address for place in where), address
+    assert where in address, address
     assert words.split()[-1].lower() in page.run("document.body.innerText").lower()
 
 

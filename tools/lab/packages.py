@@ -14,7 +14,7 @@ from typing import Iterable
 from . import common, platforms, ui
 
 #: Packages that count as installed if their command is there, for it may come from elsewhere.
-COMMANDS = {"npm": "npm"}
+COMMANDS = {"nodejs": "node", "npm": "npm"}
 
 
 def groups() -> tuple[str, ...]:
