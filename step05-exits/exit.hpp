@@ -87,6 +87,7 @@ struct Exit {
             vm.end.address = read_cr2();
             return end(Ending::exception);
         }
+        // [exercise 05-7]
         vmcs.write(Field32::entry_interruption_information, event.encode());
         if (event.has_error_code)
             vmcs.write(Field32::entry_exception_error_code, error_code);
@@ -94,6 +95,7 @@ struct Exit {
         if (event.is_software())
             vmcs.write(
                 Field32::entry_instruction_length, vmcs.read(Field32::exit_instruction_length));
+        // [exercise 05-7]
         clear_shadow();
         return Action::resume;
     }

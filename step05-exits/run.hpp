@@ -34,6 +34,7 @@ inline constexpr unsigned exits_a_scope = 1000;
 /// happen then. `on_exit(vmcs, reason)` is called at each exit. If an access to the VMCS or an
 /// entry failed, vmcs.failure() says how.
 template <typename OnExit> Action run_until_left(Guest &guest, CurrentVmcs &vmcs, OnExit on_exit) {
+    // [exercise 05-6]
     for (unsigned exits = 0; exits < exits_a_scope; exits++) {
         // The scope began with VMCLEAR, so its first entry is VMLAUNCH, and all others are
         // VMRESUME.
@@ -52,6 +53,7 @@ template <typename OnExit> Action run_until_left(Guest &guest, CurrentVmcs &vmcs
             return action;
     }
     return Action::leave;
+    // [exercise 05-6]
 }
 
 /// One scope of a guest. What makes the scope impossible ends the guest.

@@ -30,6 +30,16 @@ def module(exercise: Exercise) -> Path:
     return place() / f"{exercise.number}-module" / f"{exercise.module}.ko"
 
 
+def wrong_folder(exercise: Exercise, index: int) -> Path:
+    """Where the sources of a wrong answer are."""
+    return place() / f"{exercise.number}-wrong-{index}"
+
+
+def wrong_module(exercise: Exercise, index: int) -> Path:
+    """Its module."""
+    return place() / f"{exercise.number}-wrong-{index}-module" / f"{exercise.module}.ko"
+
+
 def build(wanted: list[Exercise], write: Callable[[str], None]) -> None:
     """Makes and builds them, two steps at a time. One that fails leaves an empty module."""
     started = time.monotonic()
@@ -48,3 +58,11 @@ def _build_step(group: list[Exercise]) -> None:
         if not made[exercise.number].good:
             module(exercise).parent.mkdir(parents=True, exist_ok=True)
             module(exercise).touch()
+        for index, wrong in enumerate(exercise.wrong):
+            target, built = wrong_folder(exercise, index), wrong_module(exercise, index)
+            exercises.make_work(exercise, target)
+            (target / exercise.file).write_text(exercises.wrong_file(exercise, wrong),
+                                                encoding="utf-8")
+            if not trial.compile_work(exercise, target, built).good:
+                built.parent.mkdir(parents=True, exist_ok=True)
+                built.touch()

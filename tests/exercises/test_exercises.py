@@ -57,6 +57,23 @@ def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("exercise, guest", cases, scope="session")
 
 
+def wrong() -> pytest.MarkDecorator:
+    """Each wrong answer that a data file tells of, on the first CPU, as a module of its own."""
+    cases = []
+    for exercise in EXERCISES:
+        for index in range(len(exercise.wrong)):
+            inside = f"lab/exercises/{exercise.number}-wrong-{index}/{exercise.module}.ko"
+            files = {**grading.files(exercise),
+                     inside: starting_points.wrong_module(exercise, index)}
+            machine = Guest(OLDER, exercise.cpus[0], exercise.processors, tag="exercises-start",
+                            limit=300 * exercise.processors)
+            mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
+                            name=f"wrong {exercise.number} {index}")
+            cases.append(pytest.param(exercise, index, machine, marks=mark,
+                                      id=f"{exercise.number}-{index}"))
+    return pytest.mark.parametrize("exercise, index, guest", cases, scope="session")
+
+
 def run_of(exercise: Exercise, case: Case) -> grading.Seen:
     return grading.seen(exercise, case.lines, case.output, case.ended)
 
@@ -100,6 +117,8 @@ def test_exercise_is_complete(exercise: Exercise) -> None:
         assert [bool(check.log), bool(check.prints), bool(check.insmod)].count(True) == 1, check
         assert check.on in ("", *exercise.cpus)
         re.compile(check.log + check.prints + check.near)
+    lines = [wrong.log for wrong in exercise.wrong]
+    assert len(set(lines)) == len(lines), "a line tells of one wrong answer"
     if exercise.kind == "predict":
         assert not exercise.checks
     else:
@@ -152,6 +171,16 @@ def test_starting_point_fails_as_promised(exercise: Exercise, guest: Guest, case
         assert found == promised, f"{failing(exercise, case)}; {case}"
     else:
         assert len(failing(exercise, case)) == 2, case  # no answer yet
+
+
+@wrong()
+def test_wrong_answer_is_known(exercise: Exercise, index: int, guest: Guest, case: Case) -> None:
+    """It fails, its log has the line, and the grader says what was done."""
+    run = run_of(exercise, case)
+    answer = exercise.wrong[index]
+    assert answer.log in run.log, case
+    assert failing(exercise, case)
+    assert grading.explained(exercise, run) == [answer.means]
 
 
 @booted("start", "predict")

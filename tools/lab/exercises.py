@@ -39,6 +39,15 @@ class Check:
     broken: bool = False  # of a repair: the mistake fails it
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong answer that readers give. The grader knows it by what it leads to."""
+
+    log: str  # a whole line of the module's log, without its name
+    means: str  # in words
+    code: str = ""  # in place of the region; without it the starting point's own code
+
+
 @dataclass(frozen=True, eq=False)
 class Exercise:
     """One exercise. The names are those of the data file."""
@@ -53,6 +62,7 @@ class Exercise:
     mistakes: str  # what people get wrong
     checks: tuple[Check, ...]
     reading: list[str]  # keys of docs/sdm.toml; none in step 00, which has nothing of VT-x
+    wrong: tuple[Wrong, ...] = ()
     source: str = ""  # of a repair: the public thread in which the mistake was told
     script: str = "load && unload"
     cpus: tuple[str, ...] = ("haswell",)
@@ -101,6 +111,7 @@ def load(number: str) -> Exercise:
         raise UsageError(f"There is no exercise {number!r}; ./lab exercise lists them.")
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     checks = data.pop("check", [])
+    wrong = data.pop("wrong", [])
     for name in ("cpus", "broken"):
         if name in data:
             data[name] = tuple(data[name])
@@ -108,8 +119,11 @@ def load(number: str) -> Exercise:
     _expect_names(path, data, Exercise, {"number", "checks"})
     for check in checks:
         _expect_names(path, check, Check, set())
+    for row in wrong:
+        _expect_names(path, row, Wrong, set())
     try:
-        exercise = Exercise(number=number, checks=tuple(Check(**row) for row in checks), **data)
+        exercise = Exercise(number=number, checks=tuple(Check(**row) for row in checks),
+                            wrong=tuple(Wrong(**row) for row in wrong), **data)
     except TypeError as error:
         raise LabError(f"{shown(path)}: {str(error).split('() ')[-1]}") from None
     if exercise.kind not in KINDS:
@@ -159,6 +173,12 @@ def starting_file(exercise: Exercise, comment: bool = True) -> str:
     indent = re.search(r"([ \t]*)\S[^\n]*\n$", before)
     words = _comment(exercise, indent[1] if indent else "") if comment else ""
     return before + words + exercise.start + after
+
+
+def wrong_file(exercise: Exercise, wrong: Wrong) -> str:
+    """The text of the exercise's file with a wrong answer in it."""
+    before, _, after = split(_read(exercise.step / exercise.file), exercise.number)
+    return before + (wrong.code or exercise.start) + after
 
 
 def put_back(text: str, exercise: Exercise) -> str:

@@ -193,6 +193,10 @@ def _report(exercise: Exercise, verdicts: list[grading.Verdict], seen: grading.S
                            ("the kernel", seen.trouble), ("Bochs", seen.bochs)):
             for line in lines[:4]:
                 ui.say(ui.dim(f"    {who}: {line}"))
+    if not good:
+        for words in grading.explained(exercise, seen):
+            ui.say("\n".join(textwrap.wrap(f"A wrong answer that gives these lines: {words}", 90,
+                                           initial_indent="    ", subsequent_indent="    ")))
     return good
 
 

@@ -185,6 +185,11 @@ def _judge(check: Check, run: Seen) -> Verdict:
         f". The last one{_last(run)}" if run.log else ""))
 
 
+def explained(exercise: Exercise, run: Seen) -> list[str]:
+    """What the reader did, where the log has a line that only one wrong answer is known to give."""
+    return [wrong.means for wrong in exercise.wrong if wrong.log in run.log]
+
+
 # ---- predictions -----------------------------------------------------------------------------
 
 def truth(run: Seen) -> Answer:

@@ -2,16 +2,20 @@
 """Exercises in the book, from exercises/*.toml and the marked regions of the steps.
 
 `.. exercises:: 03` all of a step: task and reading, and folded the hints, the solution and what
-people get wrong. `.. exercise-list:: 03` only their names, as links.
+people get wrong. `.. exercise-list:: 03` only their names, as links, or of some of them:
+`.. exercise-list:: 05-6 05-1`. `.. wrong-answer:: 05-1` a wrong answer of an exercise with what
+comes of it: the first one, or that with `:number: 1`.
 """
 from __future__ import annotations
 
 import difflib
 import re
 import sys
+import textwrap
 from typing import Any, Iterable
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -68,6 +72,14 @@ def page(exercise: data.Exercise) -> list[str]:
         "* the rule that you name is one that the doctor finds broken",
         "* the outcome that you predict is what the processor does"]
     lines.append("")
+    if exercise.kind == "write":
+        lines += [f"As you get it, the module does not load: ``{exercise.module}: "
+                  f"{exercise.sentence()}``. The line that says so is in your file.", ""]
+    for wrong in exercise.wrong:
+        if not wrong.code:
+            lines += ["Take that line away and write nothing, and the log says:", "",
+                      ".. code-block:: text", "", f"   {exercise.module}: {wrong.log}", "",
+                      f"The log says this because {as_rst(' '.join(wrong.means.split()))}.", ""]
     for count, hint in enumerate(exercise.hints, 1):
         lines += folded(f"Hint {count}", as_rst(" ".join(hint.split())).splitlines())
     code = ["", *("   " + line for line in solution(exercise).splitlines())]
@@ -75,7 +87,9 @@ def page(exercise: data.Exercise) -> list[str]:
         lines += folded("The change, undone", [".. code-block:: diff", *code])
     else:
         lines += folded("Solution", [".. code-block:: diff", *code])
-    lines += folded("What people get wrong", as_rst(exercise.mistakes).splitlines())
+    told = [f"* ``{wrong.log}``: {as_rst(' '.join(wrong.means.split()))}."
+            for wrong in exercise.wrong if wrong.code]
+    lines += folded("What people get wrong", [*as_rst(exercise.mistakes).splitlines(), "", *told])
     return lines
 
 
@@ -100,9 +114,11 @@ class Exercises(SphinxDirective):
 class ExerciseList(Exercises):
     """Their names, as links."""
 
+    final_argument_whitespace = True
+
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        found = of_step(self.arguments[0])
+        found = [exercise for number in self.arguments[0].split() for exercise in of_step(number)]
         lines = [f"* :ref:`exercise-{exercise.number}` ({data.KINDS[exercise.kind]})"
                  for exercise in found]
         if not found:
@@ -112,7 +128,26 @@ class ExerciseList(Exercises):
                             f"   $ ./lab exercise {example}", f"   $ ./lab grade {example}"])
 
 
+class WrongAnswer(Exercises):
+    """A wrong answer in place of the region, and what the log says then. A test tries each."""
+
+    option_spec = {"number": directives.nonnegative_int}
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        exercise = data.load(self.arguments[0])
+        wrong = exercise.wrong[self.options.get("number", 0)]
+        code = textwrap.dedent(wrong.code or exercise.start).strip("\n").splitlines()
+        return self.parsed([
+            ".. code-block:: cpp", f"   :caption: wrong: {exercise.step.name}/{exercise.file}", "",
+            *("   " + line for line in code), "",
+            ".. code-block:: text", "   :caption: the log", "   :class: output", "",
+            f"   {exercise.module}: {wrong.log}", "",
+            f"The log says this because {as_rst(' '.join(wrong.means.split()))}."])
+
+
 def setup(app: Sphinx) -> None:
     """Registers the directives."""
     filled.add_directive(app, "exercises", Exercises)
     filled.add_directive(app, "exercise-list", ExerciseList)
+    filled.add_directive(app, "wrong-answer", WrongAnswer)
