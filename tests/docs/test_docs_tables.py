@@ -158,7 +158,8 @@ def test_figures_and_steps_have_every_row(html: Path) -> None:
 @pytest.mark.parametrize("folder", paths.steps(), ids=lambda folder: folder.name)
 def test_chapter_shows_all_that_a_step_has(html: Path, folder: Path) -> None:
     """Each file that the step wrote or changed, and each exercise, here and on its own page."""
-    chapter = Page(html / "steps" / f"{folder.name[4:]}.html").text
+    chapter = "".join(Page(html / "steps" / f"{page.stem}.html").text
+                      for page in paths.chapter(folder.name[4:6]))
     for file in stepdiff.own_files(folder):
         assert re.search(rf"<summary>{re.escape(file.name)} \(", chapter), file.name
     for name in exercises.numbers():
@@ -167,6 +168,16 @@ def test_chapter_shows_all_that_a_step_has(html: Path, folder: Path) -> None:
             places = [place for page in (html / "exercises").glob("*.html")
                       for place in Page(page).ids]
             assert f"exercise-{name}" in places, name
+
+
+def test_encodings_by_hand_are_those_of_the_fields(source: dict[str, Any]) -> None:
+    """What a chapter writes as VMREAD or VMWRITE of a number has the field's name behind it."""
+    encodings = {field["identifier"]: field["encoding"] for field in source["fields"]}
+    pattern = re.compile(r"^ +vm(?:read|write) +(0x[0-9a-f]+).*; (\w+)", re.MULTILINE)
+    found = [(page.name, number, name) for page in paths.pages()
+             for number, name in pattern.findall(page.read_text(encoding="utf-8"))]
+    assert len(found) > 8
+    assert not [row for row in found if encodings.get(row[2]) != int(row[1], 16)]
 
 
 def test_every_header_is_on_a_page_of_the_api() -> None:

@@ -98,8 +98,7 @@ class Steps(SphinxDirective):
             log.warning("docs/steps.toml has the steps %s, the checkout has %s", sorted(load()),
                         numbers)
         for number, step in sorted(load().items()):
-            page = next(iter(sorted(paths.DOCS.glob(f"steps/{number}-*.rst"))), None)
-            title: list[nodes.Node] = [sdm.page_link(self.env, page)] if page else \
+            title = [sdm.page_link(self.env, page) for page in paths.chapter(number)] or \
                 [nodes.Text(paths.step(number).name)]
             rows.append([sdm.listed(title), nodes.paragraph("", step["does"]),
                          nodes.paragraph("", step["see"]), nodes.paragraph("", step["time"])])

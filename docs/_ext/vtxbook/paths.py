@@ -31,6 +31,11 @@ def step(number: str) -> Path:
     raise ValueError(f"there is no step {number}")
 
 
+def chapter(number: str) -> list[Path]:
+    """The pages about a step, in their order: the one with the folder's name is the first."""
+    return sorted(DOCS.glob(f"steps/{number}-*.rst"))
+
+
 def code_files(folder: Path) -> list[Path]:
     """The source files of a step, by name; what kbuild leaves there is not among them."""
     return sorted(p for p in folder.iterdir() if p.is_file() and is_code(p))
