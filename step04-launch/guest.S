@@ -9,8 +9,8 @@
 	.globl	first_guest, first_guest_end
 
 first_guest:
-	movl	$0x600d600d, %ebx	/* the host finds this in the guest's RBX */
-	vmcall				/* leaves the guest: VM exit, reason 18 */
-1:	hlt				/* not reached: this step does not resume the guest */
+	movl	$0x600d600d, %ebx	/* the host looks for it in RBX */
+	vmcall				/* VM exit, reason 18 */
+1:	hlt				/* not reached in this step */
 	jmp	1b
 first_guest_end:

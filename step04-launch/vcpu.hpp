@@ -27,7 +27,7 @@ struct Vcpu {
     VmcsRegion vmcs{};       ///< Most of the guest's registers are in here.
 
     GuestRegisters registers{};       ///< Those that vm_enter() loads and stores.
-    std::uint64_t cr2 = 0;            ///< Two that neither a VM entry nor a VM exit switches:
+    std::uint64_t cr2 = 0;            ///< Two that no VM entry and no exit switches:
     std::uint64_t kernel_gs_base = 0; ///< they are switched once a scope.
 
     /// Reads what this processor can do, chooses the controls, takes the memory. Returns 0, or a

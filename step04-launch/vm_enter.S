@@ -2,17 +2,22 @@
 /*
  * int vm_enter(struct GuestRegisters *registers, bool launched)
  *
- * Enters the guest, and returns when a VM exit has brought the processor back. A function like any
- * other: RDI and RSI take the arguments, EAX the result, and RBX, RBP and R12 to R15 come back as
- * they were.
+ * Enters the guest, and returns when a VM exit has brought the processor back.
+ * A function like any other: RDI and RSI take the arguments, EAX the result,
+ * and RBX, RBP and R12 to R15 come back as they were.
  *
- * registers  the guest's general registers: loaded before the entry, stored after the exit
+ * registers  the guest's general registers: loaded before the entry, stored
+ *            after the exit
  * launched   0: VMLAUNCH, the first entry since VMCLEAR; 1: VMRESUME, any other
- * returns    VM_ENTER_EXITED, and the exit reason says why, which may be that the entry failed;
- *            VM_ENTER_FAIL_INVALID: not entered, and there is no current VMCS to say why; or
- *            VM_ENTER_FAIL_VALID: not entered, and the VM-instruction error field says why
+ * returns    VM_ENTER_EXITED, and the exit reason says why, which may be that
+ *            the entry failed;
+ *            VM_ENTER_FAIL_INVALID: not entered, and there is no current VMCS
+ *            to say why; or
+ *            VM_ENTER_FAIL_VALID: not entered, and the VM-instruction error
+ *            field says why
  *
- * Called in VMX root operation, with interrupts off, with a current VMCS whose HOST_RIP is vm_exit.
+ * Called in VMX root operation, with interrupts off, with a current VMCS whose
+ * HOST_RIP is vm_exit.
  */
 #include <linux/linkage.h>
 #include <asm/ibt.h>
@@ -24,22 +29,24 @@
 	.text
 
 SYM_FUNC_START(vm_enter)
-	/* What a C function gives back as it was. A VM exit leaves the guest's values in these. */
+	/* [exercise 04-6] */
+	/* What a C function gives back as it was: after a VM exit these six
+	 * hold the guest's values. */
 	pushq	%rbp
 	pushq	%rbx
 	pushq	%r12
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
-	pushq	%rdi			/* after the exit it tells where the guest's registers go */
+	pushq	%rdi			/* where the guest's registers go */
 
-	/* A VM exit loads RSP from the VMCS. If this VMWRITE fails, there is no current VMCS, and
-	 * the entry below fails for the same reason. */
+	/* A VM exit loads RSP from the VMCS. If this VMWRITE fails, there is no
+	 * current VMCS, and the entry below fails for the same reason. */
 	movl	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
-	UNWIND_HINT_SAVE		/* for the kernel's unwinder: vm_exit finds this stack again */
+	UNWIND_HINT_SAVE		/* vm_exit finds this stack again */
 
-	testb	%sil, %sil		/* for the JNZ below: MOV does not change the flags */
+	testb	%sil, %sil		/* for JNZ below: no MOV changes flags */
 
 	/* The guest's registers. RSP, RIP and RFLAGS are in the VMCS. */
 	movq	GUEST_RAX(%rdi), %rax
@@ -64,8 +71,8 @@ SYM_FUNC_START(vm_enter)
 .Lresume:
 	vmresume
 
-	/* The next instruction runs only if the guest was not entered. CF or ZF says how it failed;
-	 * LEA and MOV change neither. */
+	/* The next instruction runs only if the guest was not entered. CF or ZF
+	 * says how it failed; LEA and MOV change neither. */
 .Lnot_entered:
 	leaq	8(%rsp), %rsp		/* the address is not wanted */
 	movl	$VM_ENTER_FAIL_INVALID, %eax
@@ -73,9 +80,10 @@ SYM_FUNC_START(vm_enter)
 	movl	$VM_ENTER_FAIL_VALID, %eax
 	jmp	.Lreturn
 
-	/* HOST_RIP: every VM exit goes on here, with RSP as VMWRITE stored it, interrupts off, and
-	 * the other registers as the guest left them. ENDBR is for objtool: the address of this
-	 * place is taken, and kernels with indirect-branch tracking demand one. */
+	/* HOST_RIP: every VM exit goes on here, with RSP as VMWRITE stored it,
+	 * interrupts off, and the other registers as the guest left them. ENDBR
+	 * is for objtool: the address of this place is taken, and kernels with
+	 * indirect-branch tracking demand one. */
 SYM_INNER_LABEL_ALIGN(vm_exit, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
@@ -108,4 +116,5 @@ SYM_INNER_LABEL_ALIGN(vm_exit, SYM_L_GLOBAL)
 	popq	%rbx
 	popq	%rbp
 	RET
+	/* [exercise 04-6] */
 SYM_FUNC_END(vm_enter)

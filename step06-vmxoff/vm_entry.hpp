@@ -20,18 +20,20 @@ extern "C" const char vm_exit[];
 namespace vtx {
 
 // [enter]
-/// Enters the guest, with VMLAUNCH or, if it was entered since the last VMCLEAR, with VMRESUME,
-/// and returns after the next VM exit.
+/// Enters the guest, with VMLAUNCH or, if it was entered since the last VMCLEAR,
+/// with VMRESUME, and returns after the next VM exit.
 ///
-/// A VM entry has three outcomes. The guest ran and left: returns the exit reason. VMLAUNCH or
-/// VMRESUME failed before it loaded anything (VMfail), or the processor gave up while it loaded
-/// the guest (bit 31 of the exit reason): returns nothing, and vmcs.failure() says how.
+/// A VM entry has three outcomes. The guest ran and left: returns the exit
+/// reason. VMLAUNCH or VMRESUME failed before it loaded anything (VMfail), or the
+/// processor gave up while it loaded the guest (bit 31 of the exit reason):
+/// returns nothing, and vmcs.failure() says how.
 /// \sdm{vmlaunch-vmresume-launch-resume-virtual-machine}
 [[nodiscard]] inline std::optional<ExitReason>
 enter_guest(CurrentVmcs &vmcs, GuestRegisters &registers, bool launched) {
     if (vmcs.failure())
         return {}; // some of the guest's state may be missing
 
+    // [exercise 04-8]
     const int outcome = vm_enter(&registers, launched);
     if (outcome != VM_ENTER_EXITED) {
         vmcs.fail(Failure::instruction(result_of(
@@ -49,6 +51,7 @@ enter_guest(CurrentVmcs &vmcs, GuestRegisters &registers, bool launched) {
         return {};
     }
     return reason.basic;
+    // [exercise 04-8]
 }
 // [enter]
 
