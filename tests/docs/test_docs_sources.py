@@ -57,7 +57,7 @@ def test_chapters_have_the_same_order(page: Path) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_chapters_leave_nothing_out(step: str) -> None:
-    """Facts, figure, real output, what changed, what to read: the chapters of each step have them."""
+    """Facts, figure, real output, what changed, what to read: a step's chapters have them."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in CHAPTERS
                      if page.stem[:2] == step[:2])
     for words in (".. facts::", ".. figure::", ".. stepdiff::",
