@@ -56,7 +56,7 @@ WANTED = {
     "own guest": "how-to/write-your-own-guest",
     "secure boot": "how-to/secure-boot",
     "nested": "how-to/virtual-machine",
-    "KVM": "how-to/kvm-in-the-way",
+    "KVM": ("how-to/kvm-in-the-way", "steps/kvm-differently"),
     "Bochs": "how-to/bochs-debugger",
     "error 7": "reference/instruction-errors.html#error-7",
     "exit reason": "reference/exit-reasons.html",

@@ -88,6 +88,15 @@ def test_program_of_chapter_01_says_what_cpuid_says(tmp_path: Path) -> None:
     assert found and int(found[1], 16) >> 5 & 1 == int(found[2]), said
 
 
+def test_assembly_of_the_book_assembles(tmp_path: Path) -> None:
+    """What a chapter shows by hand is no part of a step, so nothing else would notice a slip."""
+    sources = sorted((ROOT / "docs" / "sessions").glob("*.S"))
+    assert sources
+    for source in sources:
+        subprocess.run(["gcc", "-c", "-Wa,--fatal-warnings", str(source), "-o",
+                        str(tmp_path / "made.o")], check=True)
+
+
 def test_figures_have_alternative_text() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
