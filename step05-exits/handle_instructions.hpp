@@ -9,7 +9,7 @@ namespace vtx {
 
 // [instructions]
 /// Instructions that do nothing for this guest, instructions that its CPU does not have, and what
-/// nobody has thought of: for that the guest ends, for to resume it would be to guess.
+/// nobody has thought of: the guest ends there, because we cannot know what it expected.
 /// \sdm{instructions-that-cause-vm-exits-unconditionally}
 /// \sdm{instructions-that-cause-vm-exits-conditionally}
 inline Action handle_instruction(const Exit &exit) {
