@@ -13,8 +13,10 @@ from browser import Browser, Page
 
 SAMPLES = ["index.html", "steps/02-vmxon.html", "reference/controls.html"]
 #: Examined in the dark theme only, whose contrasts are weaker, and with folded blocks left folded.
-MORE = ["steps/05-exits.html", "concepts/vm-exit.html", "reference/api-kernel.html",
-        "reference/instruction-errors.html", "reference/sdm.html", "troubleshooting.html"]
+MORE = ["ten-minutes.html", "steps/04-launch.html", "steps/05-injection.html",
+        "steps/kvm-differently.html", "steps/same-on-amd.html", "concepts/vm-exit.html",
+        "reference/api-kernel.html", "reference/instruction-errors.html", "reference/sdm.html",
+        "troubleshooting.html"]
 
 
 @pytest.fixture(scope="module")
