@@ -20,18 +20,23 @@ namespace vtx {
 /// printing is allowed. Four kilobytes: not for a kernel stack.
 class Doctor {
 public:
-    /// Reads every field of the current VMCS. In the scope, before a VM entry or after one that
-    /// failed: a failed entry changes no field that the rules ask for.
+    /// Reads every field of the current VMCS. In the scope, after a VM entry. If it failed, these
+    /// are the values that it failed with: a failed entry changes no field that the rules ask for.
     void look(const CurrentVmcs &vmcs) {
         current_ = vmcs.physical();
         vmcs.read_all(snapshot_);
-        // vm_enter() writes host RSP at each entry. Before the first one, our own stack stands in.
-        snapshot_.set(
-            FieldNatural::host_rsp, reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)));
         has_looked_ = true;
     }
 
-    /// True if look() was called, and tell() not yet.
+    /// The same before the first VM entry. Host RSP is the one field that is not written then:
+    /// vm_enter() does it at each entry. Our own stack stands in for it.
+    void look_before_entry(const CurrentVmcs &vmcs) {
+        look(vmcs);
+        snapshot_.set(
+            FieldNatural::host_rsp, reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)));
+    }
+
+    /// True if one of the two has looked, and neither tell() nor warn() has told of it yet.
     bool has_looked() const { return has_looked_; }
 
     /// Examines what was seen and logs each rule that is broken, with the field, its value and the

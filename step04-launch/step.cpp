@@ -82,7 +82,8 @@ Failure launch(Launch &step, FirstExit &first) {
         make_mistake(vmcs, spoil, step.msr_list);
         // [exercise 04-1 04-2 04-3 04-5]
         if (check && first.scopes == 1) {
-            step.doctor.look(vmcs); // and think about it outside, before the next scope enters
+            // It is examined outside, before the next scope enters.
+            step.doctor.look_before_entry(vmcs);
             return;
         }
 

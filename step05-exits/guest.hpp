@@ -49,7 +49,7 @@ struct Guest {
                 scope.vmcs, vcpu.vmx, vcpu.controls,
                 {vm.memory.cr3().value, GuestMemory::begin, GuestMemory::end});
             if (check)
-                doctor.look(scope.vmcs);
+                doctor.look_before_entry(scope.vmcs);
         });
         if (failure) {
             log_failure(failure);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The own format, and what both formats share.
+// What the formats share: numbers, and which reader takes a text.
 #include "dump.hpp"
 
+#include "characters.hpp"
+
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <charconv>
 
 namespace doctor {
 
@@ -20,30 +21,20 @@ std::string_view trimmed(std::string_view text) {
 }
 
 std::optional<std::uint64_t> whole_number(std::string_view text) {
-    unsigned base = 10;
+    int base = 10;
     if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         base = 16;
         text.remove_prefix(2);
     } else if (
-        text.size() > 1 && (text.back() == 'H' || text.back() == 'h') &&
-        std::isdigit(static_cast<unsigned char>(text.front())) != 0) {
+        text.size() > 1 && (text.back() == 'H' || text.back() == 'h') && is_digit(text.front())) {
         base = 16;
         text.remove_suffix(1);
     }
-    if (text.empty()) {
-        return std::nullopt;
-    }
     std::uint64_t value = 0;
-    for (const char c : text) {
-        const int digit = c >= '0' && c <= '9'   ? c - '0'
-                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                 : 99;
-        const std::uint64_t limit = (~std::uint64_t{0} - static_cast<unsigned>(digit)) / base;
-        if (digit >= static_cast<int>(base) || value > limit) {
-            return std::nullopt;
-        }
-        value = value * base + static_cast<unsigned>(digit);
+    const char *const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value, base);
+    if (stop != end || error != std::errc{}) {
+        return std::nullopt;
     }
     return value;
 }

@@ -27,8 +27,7 @@ struct Draft {
     unsigned strange = 0;    ///< records that do not come in the order of a dump
     bool headed = false;     ///< there is a heading, or the line before it
     bool entry = false;      ///< there is the line before it, which 5.14 brought
-
-    bool mixed = false; ///< it begins in the middle of another one
+    bool mixed = false;      ///< it begins in the middle of another one
 
     /// True if nearly all records are there that every dump has.
     bool is_whole() const {
@@ -41,6 +40,7 @@ struct Draft {
         return there.size() >= 28; // of 32
     }
 
+    /// True if there is a record of this section.
     bool has(Section section_wanted) const {
         return std::any_of(rows.begin(), rows.end(), [=](const Row &row) {
             return row.section == section_wanted;

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Looks for records in every place where one can begin.
+#include "characters.hpp"
 #include "kvm_match.hpp"
-
-#include <cctype>
 
 namespace doctor::kvm {
 
 namespace {
 
 using Lines = std::vector<TextLine>;
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 /// "*** Guest State ***": Markdown can take the stars, and then the line has no other words.
 std::optional<Match> heading(const Lines &lines, std::size_t number, const Record &record) {

@@ -32,9 +32,10 @@ enum class Role {
     list_row,    ///< an MSR in such a list
 };
 
+/// The encoding of a field.
 template <class F> constexpr std::uint32_t e(F field) { return vtx::field_encoding(field); }
 
-/// A field of another part that a record of both parts has: the guest's, and the host's.
+/// One value of a record: the field that it is, and how it is printed.
 struct Value {
     std::uint32_t guest = 0; ///< its encoding, 0 for a value that is no field
     std::uint32_t host = 0;  ///< in the host's part, if the record is Section::either
@@ -42,14 +43,19 @@ struct Value {
     bool grows = false;      ///< a large value has more digits
 };
 
+/// The value of a field, with all the digits that its width needs.
 template <class F> constexpr Value v(F field) {
     return {e(field), 0, vtx::field_bits(vtx::field_width(e(field))) / 4, false};
 }
+
+/// A value of a record that both parts have: this field of the guest there, that of the host here.
 template <class G, class H> constexpr Value both(G guest, H host) {
     Value value = v(guest);
     value.host = e(host);
     return value;
 }
+
+/// A value that is printed with `digits` digits, and with more if it is larger.
 constexpr Value wide(Value value, unsigned digits) {
     value.digits = digits;
     value.grows = true;
@@ -59,7 +65,8 @@ constexpr Value wide(Value value, unsigned digits) {
 constexpr bool sometimes = false; // on some processors, kernels or with some controls only
 constexpr bool always = true;     // every dump has it
 
-/// One record. In `text` each # stands for a value in hexadecimal, a blank for at least one.
+/// One record of a section, which every dump has (`always`) or only some. In `text` each # stands
+/// for a value in hexadecimal, a blank for at least one.
 struct Record {
     Section section;
     bool always;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Sorts the records of a kernel log by dump.
+#include "characters.hpp"
 #include "kvm_draft.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <memory>
 
@@ -29,9 +29,8 @@ std::string caller(std::string_view prefix) {
             break;
         }
         const std::string_view inside = prefix.substr(letter, end - letter);
-        const bool digits = std::all_of(inside.begin() + 1, inside.end(), [](char c) {
-            return std::isdigit(static_cast<unsigned char>(c)) != 0;
-        });
+        const bool digits =
+            std::all_of(inside.begin() + 1, inside.end(), [](char c) { return is_digit(c); });
         if ((inside[0] == 'T' || inside[0] == 'C') && inside.size() > 1 && digits) {
             return std::string(inside);
         }

@@ -4,8 +4,9 @@
 // on in the next one, behind whatever stands before the words there.
 #include "kvm_match.hpp"
 
+#include "characters.hpp"
+
 #include <algorithm>
-#include <cctype>
 
 namespace doctor::kvm {
 
@@ -13,9 +14,7 @@ namespace {
 
 using Lines = std::vector<TextLine>;
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
 /// Where the words of a line may begin that is the rest of another one, the likeliest first: behind
 /// all that both lines begin with, a time for instance; behind less of that; behind quote marks.
@@ -213,7 +212,7 @@ private:
 std::string shape(std::string_view prefix) {
     std::string result;
     for (const char c : prefix) {
-        const char as = std::isdigit(static_cast<unsigned char>(c)) != 0 ? '0' : c;
+        const char as = is_digit(c) ? '0' : c;
         if ((as != '0' && as != ' ') || result.empty() || result.back() != as) {
             result += as;
         }

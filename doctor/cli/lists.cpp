@@ -3,7 +3,7 @@
 // 0x80050033" (OpenBSD), "GUEST_CR0: 0x80050033" and the like, with whatever stands before them.
 #include "lists.hpp"
 
-#include <cctype>
+#include "characters.hpp"
 
 namespace doctor {
 
@@ -11,9 +11,6 @@ namespace {
 
 /// Fewer fields than these are no list.
 constexpr std::size_t fewest = 3;
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
 /// The encoding that four hexadecimal digits are, if a field has it.
 std::optional<std::uint32_t> encoding_in(std::string_view digits) {
@@ -46,7 +43,7 @@ std::optional<std::uint32_t> named_at_end(std::string_view text, Item &item) {
             item.is_hex = true; // who prints encodings so prints values likewise
             return item.encoding;
         }
-        const bool number = std::isdigit(static_cast<unsigned char>(name[0])) != 0;
+        const bool number = is_digit(name[0]);
         if (number && name.substr(0, 2) != "0x") {
             continue; // a time, and no field
         }

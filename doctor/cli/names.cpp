@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The names of fields and of capability MSRs.
+#include "characters.hpp"
 #include "dump.hpp"
 
 #include "x86/msr.hpp"
@@ -16,7 +17,7 @@ namespace {
 std::string plain(std::string_view name) {
     std::string result;
     for (const char c : name) {
-        if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+        if (is_letter(c) || is_digit(c)) {
             result += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
         } else if (!result.empty() && result.back() != '_') {
             result += '_';
@@ -87,7 +88,7 @@ std::optional<std::uint32_t> field_called(std::string_view name) {
     if (name.empty()) {
         return std::nullopt;
     }
-    if (std::isdigit(static_cast<unsigned char>(name.front())) != 0) {
+    if (is_digit(name.front())) {
         const auto number = whole_number(name);
         if (!number || *number >= 0x10000 || ((*number & 1u) != 0 && !is_wide(*number)) ||
             vtx::find_field(static_cast<std::uint32_t>(*number & ~std::uint64_t{1})) == nullptr) {

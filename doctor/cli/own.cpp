@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The own format, and lists of fields that other programs print.
+#include "characters.hpp"
 #include "lists.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 namespace doctor {
 
@@ -49,9 +49,7 @@ bool is_known(const std::string &name) {
 /// A number without 0x or H that means one thing in decimal and another in hexadecimal.
 bool is_bare(const Item &item) {
     return !item.is_hex && !is_width(item.name) && item.value.size() > 1 &&
-           std::all_of(item.value.begin(), item.value.end(), [](char c) {
-               return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-           });
+           std::all_of(item.value.begin(), item.value.end(), [](char c) { return is_hex(c); });
 }
 
 /// In which base bare numbers are, by the others: hexadecimal if one of them has a letter, or if no

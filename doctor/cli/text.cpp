@@ -2,27 +2,16 @@
 // Undoes what was done to a text on its way here.
 #include "text.hpp"
 
+#include "characters.hpp"
 #include "dump.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <utility>
 
 namespace doctor {
 
 namespace {
-
-int hex_value(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// What a long text has, so that it is not searched for everything line by line.
 bool has(std::string_view text, std::string_view part) {
