@@ -20,10 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.directives.code import LiteralInclude
 from sphinx.util.docutils import SphinxDirective
 
-from . import filled, paths
-
-#: Also the marks of exercises, which no listing shows.
-MARKER = re.compile(r"^[ \t]*(?://|#|/\*) \[[a-z0-9 -]+\](?: \*/)?[ \t]*\n", re.MULTILINE)
+from . import filled, paths, sourcefiles
 
 NAMESPACE_END = re.compile(r"\n\} +// namespace[^\n]*\s*(#endif\s*)?$")
 
@@ -66,8 +63,18 @@ class Listing(LiteralInclude):
         result = super().run()
         for node in result:
             for block in node.traverse(nodes.literal_block):
-                text = NAMESPACE_END.sub("", MARKER.sub("", block.astext()))
-                _replace(block, text.strip("\n") + "\n")
+                text = NAMESPACE_END.sub("", sourcefiles.MARKER.sub("", block.astext()))
+                shown = text.strip("\n").splitlines()
+                begin = self.options.get("start-at", self.options.get("start-after", ""))
+                numbers = sourcefiles.numbers(path, shown, begin)
+                changed = sourcefiles.changed(path)
+                block["lines"] = [(number, number in changed) for number in numbers]
+                _replace(block, "\n".join(shown) + "\n")
+                for title in node.traverse(nodes.caption):
+                    title["source"], title["line"] = sourcefiles.page_of(name), numbers[0]
+                    if changed.intersection(numbers):
+                        title += nodes.inline("", "bar: not in the step before",
+                                              classes=["changed"])
         return result
 
 

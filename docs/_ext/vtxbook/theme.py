@@ -71,7 +71,7 @@ def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
     kept = {"genindex", "search"}
     for page in Path(app.outdir).rglob("*.html"):
         name = page.relative_to(app.outdir).with_suffix("").as_posix()
-        if name not in app.env.found_docs and name not in kept:
+        if name not in app.env.found_docs and name not in kept and not name.startswith("source/"):
             page.unlink()
 
 
