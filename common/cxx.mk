@@ -11,7 +11,8 @@ vtx-common := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
 # The compiler that built the kernel, in its C++ form: gcc-12 -> g++-12, clang -> clang++. CC may be
 # several words ("ccache gcc") and have a path; only the names of programs are changed.
-cxx-of = $(if $(findstring /,$(1)),$(dir $(1)))$(subst clang,clang++,$(subst gcc,g++,$(notdir $(1))))
+cxx-of = $(if $(findstring /,$(1)),$(dir $(1)))$(call cxx-name,$(notdir $(1)))
+cxx-name = $(subst clang,clang++,$(subst gcc,g++,$(1)))
 CXX := $(foreach word,$(CC),$(call cxx-of,$(word)))
 
 # What the kernel tells its C compiler and a C++ compiler refuses. The compiler itself says which:
@@ -46,9 +47,11 @@ quiet_cmd_cxx_o_cpp = CXX $(quiet_modtag) $@
 
 # A module's constructors run only where the kernel has CONFIG_CONSTRUCTORS, and few have. Elsewhere
 # an object that needs one would silently stay zero. So it breaks the build instead.
-cxx-constructors = $(if $(CONFIG_CONSTRUCTORS),only kernels like this one run (CONFIG_CONSTRUCTORS),this kernel never runs)
+cxx-constructors = $(if $(CONFIG_CONSTRUCTORS),only kernels like this one \
+	run (CONFIG_CONSTRUCTORS),this kernel never runs)
       cmd_cxx_no_constructors = if $(OBJDUMP) -h $@ | grep -q '\.init_array'; then \
-	echo >&2 '$<: error: a static object needs a constructor, which $(cxx-constructors); make it constinit'; \
+	echo >&2 '$<: error: a static object needs a constructor, which' \
+	'$(cxx-constructors); make it constinit'; \
 	rm -f $@; exit 1; fi
 
 define rule_cxx_o_cpp

@@ -52,7 +52,7 @@ copybutton_prompt_text = r"\$ |lab:\S+# |<bochs:\d+> "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 copybutton_only_copy_prompt_lines = True
-copybutton_selector = "div:not(.output) > div.highlight pre"
+copybutton_selector = "div.highlight pre:not(.output pre, .stepdiff pre, .highlight-source pre)"
 
 epub_title = "VtxTutorial: a hypervisor in seven steps"
 epub_author = author

@@ -6,6 +6,33 @@ document.addEventListener("DOMContentLoaded", () => {
     }
 });
 
+// On a narrow screen a figure is drawn small. A button opens it in its own size.
+document.addEventListener("DOMContentLoaded", () => {
+    for (const drawing of document.querySelectorAll("figure > svg.figure")) {
+        const button = document.createElement("button");
+        button.className = "enlarge";
+        button.textContent = "Enlarge the figure";
+        button.addEventListener("click", () => {
+            const dialog = document.createElement("dialog");
+            dialog.className = "enlarged";
+            dialog.innerHTML = "<form method=dialog><button>Close</button></form>" +
+                `<div tabindex=0>${drawing.outerHTML}</div>`;
+            dialog.addEventListener("close", () => dialog.remove());
+            document.body.append(dialog);
+            dialog.showModal();
+        });
+        drawing.after(button);
+    }
+});
+
+// On paper nothing can be unfolded, so all is open there.
+window.addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("details:not([open])")) {
+        folded.open = true;
+        window.addEventListener("afterprint", () => { folded.open = false; }, { once: true });
+    }
+});
+
 // The search finds a number in either notation and with or without zeros in front: 681EH, as the
 // SDM writes it, and 0x681e are the same. If the book spells it in several ways, that of the index
 // comes first, then what was typed. A word without a digit that the book has ("each") stays a word.

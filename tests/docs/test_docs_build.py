@@ -9,6 +9,7 @@ import sys
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 import zipfile
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Callable
@@ -98,6 +99,58 @@ def test_links_of_the_e_book_lead_somewhere(built: str, tmp_path: Path) -> None:
         ElementTree.parse(page)
     broken = broken_links(tmp_path, "xhtml")
     assert not broken, broken[:20]
+
+
+def test_line_numbers_are_those_of_the_files(html: Path) -> None:
+    """Each line of a listing stands in its file at the number beside it."""
+    files: dict[str, list[str]] = {}
+    listings = 0
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for name, block in re.findall(r'<div class="code-block-caption">.*?/source/([^"#]+)\.html#L'
+                                      r".*?<pre>(.*?)</pre>", text, re.DOTALL):
+            known = files.setdefault(name, (ROOT / name).read_text(encoding="utf-8").splitlines())
+            lines = re.findall(r'data-line="(\d+)">(.*?)</span>$', block, re.MULTILINE)
+            assert lines, (page, name)
+            listings += 1
+            for number, line in lines:
+                shown = unescape(re.sub(r"<[^>]*>", "", line)).strip()
+                assert shown == known[int(number) - 1].strip(), (page, name, number)
+    assert listings > 100
+
+
+def test_changed_lines_are_marked(html: Path) -> None:
+    """In a changed file exactly the lines that the step before has not; in a new one none."""
+    page = (html / "source/step05-exits/step.cpp.html").read_text(encoding="utf-8")
+    marked = {int(n) for n in re.findall(r'class="line changed" data-line="(\d+)"', page)}
+    old, new = ((ROOT / step / "step.cpp").read_text(encoding="utf-8").splitlines()
+                for step in ("step04-launch", "step05-exits"))
+    assert marked and all(new[number - 1] in old for number in range(1, len(new) + 1)
+                          if number not in marked)
+    diff = subprocess.run(["diff", "step04-launch/step.cpp", "step05-exits/step.cpp"], cwd=ROOT,
+                          text=True, stdout=subprocess.PIPE, check=False).stdout
+    assert abs(len(marked) - len(re.findall("^>", diff, re.MULTILINE))) <= len(marked) / 10
+    page = (html / "source/step05-exits/handle.hpp.html").read_text(encoding="utf-8")
+    assert "data-line" in page and "line changed" not in page
+
+
+def test_citations_end_their_paragraphs(html: Path) -> None:
+    """Nothing is left of the parentheses in which a citation stood."""
+    page = (html / "concepts/vm-exit.html").read_text(encoding="utf-8")
+    notes = re.findall(r'<span class="sdm-note">SDM: (.*?)</p>', page, re.DOTALL)
+    assert len(notes) > 5
+    assert all(re.search(r"\(volume \w+, \w+ [\w.-]+\)</span></a></span>$", note)
+               for note in notes), notes
+    for page in [*html.glob("concepts/*.html"), *html.glob("steps/*.html")]:
+        assert not re.search(r"\(\s*\)", unescape(re.sub(
+            r"<pre>.*?</pre>|<code.*?</code>|<script.*?</script>|<[^>]*>", "", page.read_text(encoding="utf-8"),
+            flags=re.DOTALL))), page
+
+
+def test_glossary_is_one_click_away(html: Path) -> None:
+    for page in html.rglob("*.html"):
+        assert re.search(r'<a class="(?:current )?reference internal" href="[^"]*(?:glossary.html|#)">'
+                         "Glossary</a>", page.read_text(encoding="utf-8")), page
 
 
 def search_index(html: Path) -> Any:

@@ -105,10 +105,22 @@ def test_figures_have_alternative_text() -> None:
             shown(page)
 
 
-def test_figures_need_nothing_from_outside() -> None:
-    for figure in (ROOT / "docs" / "figures").glob("*.svg"):
-        text = figure.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert "http" not in text and "<title>" in text and "<desc>" in text, shown(figure)
+FIGURES = sorted((ROOT / "docs" / "figures").glob("*.svg"))
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=page_id)
+def test_figures_have_the_style_of_all(figure: Path) -> None:
+    """Nothing from outside; no colour, font or class but those of figures.css, so that both themes
+    are right; a width that the page has room for; and used once."""
+    text = figure.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+    assert "http" not in text and "<title>" in text and "<desc>" in text
+    assert not re.search(r'#[0-9a-fA-F]{3,8}\b|font-|fill=|stroke="|<style', text)
+    assert int(re.search(r'viewBox="0 0 (\d+) \d+"', text)[1]) <= 840  # type: ignore[index]
+    style = (ROOT / "docs" / "_static" / "figures.css").read_text(encoding="utf-8")
+    for name in {name for names in re.findall(r'class="([^"]*)"', text) for name in names.split()}:
+        assert f".{name} " in style or name == "figure", name
+    uses = [page for page in PAGES if f"figures/{figure.name}" in page.read_text(encoding="utf-8")]
+    assert len(uses) == 1, uses
 
 
 def test_the_exit_that_is_followed_is_in_the_record() -> None:

@@ -75,6 +75,15 @@ def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
             page.unlink()
 
 
+def let_names_break(app: Sphinx, page: str, template: str, context: dict[str, Any],
+                    _: object) -> None:
+    """In a narrow column a name may go on in the next line behind "_", "::" and "/"."""
+    if app.builder.format == "html" and app.builder.name != "epub" and "body" in context:
+        context["body"] = re.sub(
+            r'(?<=<span class="pre">)[^<]*',
+            lambda name: re.sub(r"(_|::|/)(?=\w)", r"\1<wbr>", name[0]), context["body"])
+
+
 def leave_out_search(app: Sphinx, page: str, template: str, context: dict[str, Any],
                      _: object) -> None:
     """The one page has no search and no index: no field in its sidebar, and no links to them."""
@@ -88,5 +97,6 @@ def setup(app: Sphinx) -> None:
     """Registers all of them."""
     app.connect("html-page-context", leave_out_search)
     app.connect("html-page-context", load_no_modules)
+    app.connect("html-page-context", let_names_break)
     app.connect("build-finished", repair)
     app.connect("build-finished", remove_stale_pages)
