@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
 def accepted() -> dict[str, Any]:
     """The accepted figures, by kernel."""
     return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+
+
+def chart_file(kernel: str) -> Path:
+    """Where the book has the bar chart of a kernel."""
+    return ROOT / "docs" / "figures" / f"exit-costs-{kernel}.svg"
 
 
 def check_accept(accept: bool) -> None:
@@ -100,61 +106,63 @@ class Costs:
         figures[kernel] = self.data()
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (FOR_THE_BOOK / f"costs-{kernel}.txt").write_text(self.text() + "\n", encoding="utf-8")
-        chart = ROOT / "docs" / "figures" / f"exit-costs-{kernel}.svg"
-        chart.write_text(self.chart(), encoding="utf-8")
+        chart_file(kernel).write_text(self.chart(), encoding="utf-8")
 
     def chart(self) -> str:
-        """A bar for each cell of the table; one that dwarfs all others is cut."""
-        bar, gap, left, wide, top = 17, 16, 210, 600, 56
+        """A bar for each cell of the table; one that dwarfs all others is cut, and shows where."""
+        bar, pitch, gap, left, wide, top = 15, 20, 14, 172, 590, 46
         names = [who for who in WHO if who in self.least]
         values = sorted(value for rows in self.least.values() for value in rows.values())
         while values[-1] > 3 * values[-2]:
             values.pop()
-        most = values[-1]
-        height = top + len(ROWS) * (len(names) * bar + gap)
-        fills = {"floor": "grey", "step05-no-trace": "green", "step05": "blue", "kvm": "amber"}
+        scale = 0.9 * wide / values[-1]
+        fills = {"floor": "grey", "step05-no-trace": "white eblue", "step05": "blue",
+                 "kvm": "amber"}
         body = []
         for place, who in enumerate(names):
-            x = left + place * 165
-            body.append(f'<rect class="{fills[who]}" x="{x}" y="16" width="14" height="14"/>'
-                        f'<text x="{x + 21}" y="28">{WHO[who]}</text>')
+            x = left + place * 150
+            body.append(f'<rect class="{fills[who]}" x="{x}" y="10" width="16" height="16"/>')
+            body.append(f'<text class="small" x="{x + 24}" y="24">{WHO[who]}</text>')
         y = top
         for row, title in ROWS.items():
-            middle = y + len(names) * bar / 2 + 5
-            body.append(f'<text x="{left - 12}" y="{middle:g}" text-anchor="end">{title}</text>')
+            lines = textwrap.wrap(title, 15)
+            middle = y + (len(names) * pitch - pitch + bar) // 2 + 6 - 11 * (len(lines) - 1)
+            body += [f'<text x="{left - 14}" y="{middle + 22 * place}" text-anchor="end">'
+                     f'{line}</text>' for place, line in enumerate(lines)]
             for who in names:
                 value = self.least[who][row]
-                width = max(2.0, min(1.0, value / most) * wide)
-                cut = " (bar cut)" if value > most else ""
-                body.append(f'<rect class="{fills[who]}" x="{left}" y="{y}" width="{width:.1f}"'
-                            f' height="{bar - 3}"/>')
-                body.append(f'<text class="small" x="{left + width + 7:.1f}" y="{y + 11.5:g}">'
-                            f'{number(value)}{cut}</text>')
-                y += bar
+                cut = value > values[-1]
+                width = wide if cut else max(2, round(value * scale))
+                body.append(_cut_bar(fills[who], left, y, width, bar) if cut else
+                            f'<rect class="{fills[who]}" x="{left}" y="{y}" width="{width}"'
+                            f' height="{bar}"/>')
+                body.append(f'<text class="small" x="{left + width + 8}" y="{y + 13}">'
+                            f'{number(value)}</text>')
+                y += pitch
             y += gap
-        said = "; ".join(f"{title}: " + ", ".join(f"{WHO[who]} {number(self.least[who][row])}"
-                                                 for who in names)
-                         for row, title in ROWS.items())
+        said = "; ".join(
+            f"{title}: " + ", ".join(f"{WHO[who]} {number(self.least[who][row])}" for who in names)
+            for row, title in ROWS.items())
         title = f"Cost of a VM exit and the way back: {self.unit}; {self.machine}"
-        return CHART.format(width=left + wide + 110, height=height, body="\n".join(body),
-                            title=title, said=said)
+        return CHART.format(width=840, height=y - gap + 4, body="\n".join(body), title=title,
+                            said=said)
+
+
+def _cut_bar(fill: str, x: int, y: int, width: int, height: int) -> str:
+    """A bar of two pieces with a slanting gap between them: it is longer than it is drawn."""
+    end, below = x + width, y + height
+    gap = end - 60
+    return (f'<path class="{fill}" d="M{x} {y} H{gap + 6} L{gap - 6} {below} H{x} z'
+            f' M{gap + 16} {y} H{end} V{below} H{gap + 4} z"/>')
 
 
 CHART = """\
+<?xml-stylesheet href="../_static/figures.css"?>
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" \
-height="{height}" role="img">
+height="{height}" role="img" class="figure">
 <!-- SPDX-License-Identifier: CC-BY-4.0 -->
 <title>{title}</title>
 <desc>{said}</desc>
-<style>
-text {{ font-family: "DejaVu Sans", Verdana, "Segoe UI", sans-serif; font-size: 14px; \
-fill: #1b1f24; }}
-.small {{ font-size: 12px; }}
-.grey {{ fill: #eef0f3; stroke: #6b7280; }} .blue {{ fill: #e3ecfb; stroke: #1c4fb8; }}
-.green {{ fill: #e2f3e4; stroke: #2e7d32; }} .amber {{ fill: #fdf1d7; stroke: #a15c00; }}
-rect {{ stroke-width: 1.5; }}
-</style>
-<rect x="0" y="0" width="{width}" height="{height}" fill="#ffffff"/>
 {body}
 </svg>
 """
