@@ -31,7 +31,7 @@ const page = vm.createContext({
         getElementById: (id) => id === "search-results" ? page.results : null,
         querySelectorAll: () => [],
     },
-    window: {setTimeout() {}}, // dots that move, and highlighting
+    window: {setTimeout() {}, addEventListener() {}}, // dots that move, highlighting, printing
     setTimeout: (next) => next(), // the next result
     DOCUMENTATION_OPTIONS: {BUILDER: "html", FILE_SUFFIX: ".html", LINK_SUFFIX: ".html",
                             SHOW_SEARCH_SUMMARY: false},

@@ -30,16 +30,13 @@ WHO = {
 #: The figures that were accepted: what the book shows, and what tests compare with.
 FIGURES = ROOT / "bench" / "figures.json"
 FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
+#: The bar chart of the first kernel's figures.
+CHART = ROOT / "docs" / "figures" / "exit-costs.svg"
 
 
 def accepted() -> dict[str, Any]:
     """The accepted figures, by kernel."""
     return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
-
-
-def chart_file(kernel: str) -> Path:
-    """Where the book has the bar chart of a kernel."""
-    return ROOT / "docs" / "figures" / f"exit-costs-{kernel}.svg"
 
 
 def check_accept(accept: bool) -> None:
@@ -106,7 +103,8 @@ class Costs:
         figures[kernel] = self.data()
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (FOR_THE_BOOK / f"costs-{kernel}.txt").write_text(self.text() + "\n", encoding="utf-8")
-        chart_file(kernel).write_text(self.chart(), encoding="utf-8")
+        if kernel == next(iter(figures)):
+            CHART.write_text(self.chart(), encoding="utf-8")
 
     def chart(self) -> str:
         """A bar for each cell of the table; one that dwarfs all others is cut, and shows where."""

@@ -132,6 +132,5 @@ def setup(app: Sphinx) -> None:
     app.add_post_transform(LinkCaptions)
     app.add_node(nodes.literal_block, override=True,
                  html=(visit_literal_block, depart_literal_block),
-                 epub=(visit_literal_block, depart_literal_block),
-                 singlehtml=(visit_literal_block, depart_literal_block))
+                 epub=(visit_literal_block, depart_literal_block))
     app.connect("html-collect-pages", pages)
