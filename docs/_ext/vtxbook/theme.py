@@ -81,7 +81,7 @@ def let_names_break(app: Sphinx, page: str, template: str, context: dict[str, An
     if app.builder.format == "html" and app.builder.name != "epub" and "body" in context:
         context["body"] = re.sub(
             r'(?<=<span class="pre">)[^<]*',
-            lambda name: re.sub(r"(_|::|/)(?=\w)", r"\1<wbr>", name[0]), context["body"])
+            lambda name: re.sub(r"(?<=[A-Za-z0-9])(_|::|/)(?=\w)", r"\1<wbr>", name[0]), context["body"])
 
 
 def leave_out_search(app: Sphinx, page: str, template: str, context: dict[str, Any],
