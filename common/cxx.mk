@@ -16,14 +16,14 @@ cxx-name = $(subst clang,clang++,$(subst gcc,g++,$(1)))
 CXX := $(foreach word,$(CC),$(call cxx-of,$(word)))
 
 # What the kernel tells its C compiler and a C++ compiler refuses. The compiler itself says which:
-# "option '-Wno-pointer-sign' is valid for C/ObjC but not for C++". So no list of ours can age.
+# "option '-Wno-pointer-sign' is valid for C/ObjC but not for C++". So we need no list.
 cxx-refused = $(shell LC_ALL=C $(CXX) $(_c_flags) -fsyntax-only -x c++ /dev/null 2>&1 | \
 	grep -o "'-[^']*'" | tr -d "'" | sort -u)
 
-# No system headers (the kernel has no libc) but libstdc++'s freestanding ones, the compiler's
+# No system headers (the kernel has no libc), only libstdc++'s freestanding ones, the compiler's
 # own, and the stand-in for the one libc header that libstdc++ asks for; then common/ and what lies
-# beside it (doctor/rules). The compiler lists where
-# it looks, and libstdc++'s folders are those with a part c++ in their path (Gentoo: g++-v14).
+# beside it (doctor/rules). The compiler itself lists where it looks. libstdc++'s folders are those
+# with a part c++ in their path (Gentoo: g++-v14).
 cxx-includes := -nostdinc -nostdinc++ \
 	-isystem $(shell $(CXX) -print-file-name=include) \
 	$(addprefix -isystem ,$(shell LC_ALL=C $(CXX) -E -x c++ -v /dev/null 2>&1 | \
@@ -75,7 +75,7 @@ $(obj)/common-%.o: modname = $(basename $(notdir $(obj-m)))
 ccflags-y += -I$(vtx-common)
 asflags-y += -I$(vtx-common)
 
-# No calls into ftrace at the beginning of functions, in C or C++: nothing of a scope can be traced.
+# No calls into ftrace at the beginning of functions, in C or C++, so no code of a scope is traced.
 ccflags-remove-y += $(CC_FLAGS_FTRACE)
 
 # g++ puts each inline function and template instance into a group of sections of its own, and the

@@ -3,8 +3,8 @@
  * The only door to Linux.
  *
  * Linux's headers cannot be included from C++, so what the steps need of the kernel is declared
- * here with plain C types, and defined in common/kernel/, one file a subject; a step's Kbuild
- * names the files that it needs, so that each module links to as few kernel symbols as can be.
+ * here with plain C types, and defined in common/kernel/, one file per subject. A step's Kbuild
+ * names the files that it needs, so that each module links to as few kernel symbols as possible.
  *
  * Nothing here may be called with interrupts off unless its comment says so.
  */
@@ -46,15 +46,15 @@ __attribute__((format(printf, 1, 2))) void vtx_log_error(const char *format, ...
 
 /* ---- common/kernel/memory.c ------------------------------------------------------------- */
 
-/** One page of 4096 bytes, filled with zeroes, whose physical address the processor may be
- *  given; null if there is none. May sleep. Counts as a point that can fail (`fail_at`). */
+/** One page of 4096 bytes, filled with zeroes. The processor may be given its physical address.
+ *  Null if there is no memory. May sleep. Counts as a point that can fail (`fail_at`). */
 void *vtx_page_allocate(void);
 
 /** Gives a page back. Null is allowed and does nothing. */
 void vtx_page_free(void *page);
 
-/** Does not give a page back, for the processor may still write to it, and says so in the log with
- *  the number of such pages since the module was loaded. */
+/** Keeps a page for ever, because the processor may still write to it. Says so in the log, with the
+ *  number of such pages since the module was loaded. */
 void vtx_page_keep(const void *page);
 
 /** The physical address of a page from vtx_page_allocate(). Allowed with interrupts off. */
@@ -110,10 +110,10 @@ bool vtx_interrupted(void);
 
 /* ---- common/kernel/lock.c --------------------------------------------------------------- */
 
-/** Waits until nobody else of this module is between these two calls. May sleep. */
+/** Takes this module's one lock: waits until nobody else holds it. May sleep. */
 void vtx_lock(void);
 
-/** Lets the next one in. */
+/** Gives the lock back. */
 void vtx_unlock(void);
 
 /* ---- common/kernel/files.c -------------------------------------------------------------- */

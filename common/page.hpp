@@ -13,7 +13,7 @@
 
 namespace vtx {
 
-/// A page of 4096 bytes, zeroed, that the processor may be given the physical address of.
+/// A zeroed page of 4096 bytes. The processor may be given its physical address.
 /// Empty until allocate() succeeded. Not copied, not moved: the processor may know its address.
 class Page {
 public:
@@ -74,7 +74,7 @@ public:
         vtx_memory_free(std::exchange(object_, nullptr));
     }
 
-    /// Lets go of the object, which then outlives this box: for what stays until the module is
+    /// Lets go of the object, which then outlives this box. For what stays until the module is
     /// unloaded (a static Box would need a static destructor, which modules do not run).
     T *release() { return std::exchange(object_, nullptr); }
 

@@ -18,10 +18,10 @@ modules: | kernel-headers
 clean: | kernel-headers
 	@+$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
-# BTF is type information for tracing tools; pahole, which makes it, does not know C++ references
-# and would break the build on kernels that ask for it: hence the empty variable above.
+# BTF is type information for tracing tools. The program that makes it, pahole, does not know C++
+# references, and would break the build on kernels that ask for BTF. The empty variable prevents it.
 
-# Whose kernel looks how, and what installs its build tree. A kernel from elsewhere, such as WSL2's
+# How kernels are named, and what installs their build tree. A kernel from elsewhere, such as WSL2's
 # or your own, has no package.
 .PHONY: kernel-headers
 kernel-headers:

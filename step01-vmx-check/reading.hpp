@@ -15,8 +15,8 @@
 
 namespace vtx {
 
-/// The MSRs of which the report is made: IA32_FEATURE_CONTROL and the capability MSRs, whose
-/// numbers are consecutive. \sdm{appendix-vmx-capability-reporting-facility}
+/// The MSRs in the report: IA32_FEATURE_CONTROL and the capability MSRs, which have consecutive
+/// numbers. \sdm{appendix-vmx-capability-reporting-facility}
 struct ReportedMsrs {
     static constexpr std::uint32_t first = static_cast<std::uint32_t>(Msr::vmx_basic);
     static constexpr std::uint32_t last = static_cast<std::uint32_t>(Msr::vmx_exit_ctls2);
@@ -43,7 +43,7 @@ struct Reading {
     Msr unreadable{};                     ///< An MSR that should exist, but RDMSR faulted.
 
     /// Asks the logical processor that runs this. Interrupts are off. An MSR is read only if what
-    /// was read before says that it exists: RDMSR of one that does not is a fault.
+    /// was read before says that it exists, because RDMSR of a missing MSR faults.
     void take() {
         *this = {};
         check = check_vmx();

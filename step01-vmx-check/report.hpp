@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The report: what the answers mean, in the log, a line for each thing.
+/// The report: what the answers mean, one line of the log for each subject.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +54,8 @@ inline constexpr CapabilityMsrs capability_msrs[] = {
     {Msr::vmx_ept_vpid_cap, Msr::vmx_ept_vpid_cap},
 };
 
-/// The capability MSR of a control word. Where there are TRUE MSRs they say more: a control that
-/// must be 1 by the plain one, for software which does not know of it, may be 0 by the TRUE one.
+/// The capability MSR of a control word. The TRUE MSR, where there is one, says more: a control
+/// that the plain MSR reports as "must be 1", to suit old software, may be 0 by the TRUE MSR.
 /// \sdm{reserved-controls-and-default-settings}
 constexpr Msr capability_msr(ControlWord word, bool has_true_controls) {
     const CapabilityMsrs &msrs = capability_msrs[static_cast<unsigned>(word)];
@@ -124,8 +124,8 @@ inline void tell_basic_and_misc(const VmxCapabilities &vmx) {
         vmx.cr3_targets());
 }
 
-/// CR0 or CR4: what VMX operation demands, and whether the register `value`, in which `wanted` is
-/// still to be set, is fit for it.
+/// CR0 or CR4: what VMX operation demands, and whether `value` fits once the bits of `wanted` are
+/// set in it.
 template <std::size_t count>
 void tell_fixed_bits(
     const char *name, const BitName (&bits)[count], std::uint64_t value, std::uint64_t wanted,
@@ -146,7 +146,7 @@ void tell_fixed_bits(
 }
 
 /// A control word: how many of its controls are of each kind. Reserved bits that must be 1 are
-/// counted apart: nobody wants them, and a VM entry fails without them.
+/// counted apart: they have no name, but a VM entry fails without them.
 template <Control C> void tell_controls(const Reading &reading) {
     const ControlWord word = word_of(C{});
     Settings controls, reserved;

@@ -15,7 +15,7 @@ using namespace vtx;
 
 namespace {
 
-/// The answers of all logical processors: the first one's, and in how much the others differ.
+/// The answers of the first logical processor, and how many registers differ on the others.
 struct Survey {
     Reading first{}, here{};
     unsigned int first_cpu = 0;
@@ -25,15 +25,15 @@ struct Survey {
     static constexpr unsigned most_told = 8; ///< Differences that the log shows.
 };
 
-/// Lives from insmod to rmmod, for the file `capabilities` shows it.
+/// Lives from insmod to rmmod, because the file `capabilities` shows it.
 constinit Survey *loaded = nullptr;
 
 // [visit]
 /// Runs on the visited processor, with interrupts off.
 void read_here(void *context) { static_cast<Survey *>(context)->here.take(); }
 
-/// Runs after it, where printing is allowed: tells all of the first processor, and of the others
-/// what differs.
+/// Runs after read_here(), where printing is allowed: logs everything about the first processor,
+/// and about the others only what differs.
 int tell(unsigned int cpu, void *context) {
     using ull = unsigned long long;
     Survey &survey = *static_cast<Survey *>(context);

@@ -114,7 +114,7 @@ inline void show_basic_and_misc(vtx_table *table, const Reading &reading) {
 
     show_heading(table, "Miscellaneous data", Msr::vmx_misc, vmx.misc);
     show_number(
-        table, "the bit of the TSC at whose changes the VMX-preemption timer counts",
+        table, "the VMX-preemption timer counts each time this bit of the TSC changes",
         vmx.preemption_timer_rate());
     show_property(
         table, "VM exits store IA32_EFER.LMA into \"IA-32e mode guest\"", vmx.stores_efer_lma());
@@ -124,7 +124,7 @@ inline void show_basic_and_misc(vtx_table *table, const Reading &reading) {
     show_property(table, "Intel PT can be used in VMX operation", vmx.has_intel_pt());
     show_number(table, "CR3-target values", vmx.cr3_targets());
     show_number(
-        table, "recommended most entries of an MSR-load or MSR-store list", vmx.msr_list_max());
+        table, "recommended limit of entries in an MSR-load or MSR-store list", vmx.msr_list_max());
     show_property(
         table, "VMWRITE can write every field, read-only ones too", vmx.writes_read_only_fields());
     show_property(

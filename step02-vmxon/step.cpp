@@ -18,7 +18,7 @@ using namespace vtx;
 
 namespace {
 
-/// What one logical processor did, to be told when printing is allowed again.
+/// What one logical processor did, kept until printing is allowed again.
 struct Visit {
     VmxonRegion &region;
     const VmxCapabilities &vmx;
@@ -62,7 +62,7 @@ void enter_and_leave(void *context) {
 }
 // [scope]
 
-/// Tells the whole story of the first processor, and of the others that they were the same.
+/// Logs what the first processor did, line by line, and for the others only what went wrong.
 int tell(unsigned int cpu, void *context) {
     using ull = unsigned long long;
     Visit &visit = *static_cast<Visit *>(context);
@@ -118,7 +118,7 @@ int step_start() {
         "VMXON region at %#llx, VMCS revision identifier %#x",
         static_cast<unsigned long long>(region.physical().value), vmx.revision());
 
-    // One region serves all processors, for they enter and leave one after the other.
+    // One region serves all processors, because they enter and leave one after the other.
     Visit visit{region, vmx};
     if (const int error = vtx_visit_cpus(enter_and_leave, tell, &visit))
         return error;

@@ -15,8 +15,8 @@
 
 namespace vtx {
 
-/// The page that VMXON is given, and that belongs to the processor until VMXOFF. Software writes
-/// the VMCS revision identifier into its first four bytes, and nothing else, ever.
+/// The page that VMXON needs. It belongs to the processor until VMXOFF. Software writes the VMCS
+/// revision identifier into its first four bytes, and never anything else.
 /// \sdm{vmxon-region}
 class VmxonRegion {
 public:
@@ -47,15 +47,15 @@ private:
 /// another processor, not the code that rewrites CR4 from the kernel's own copy of it.
 class VmxOperation {
 public:
-    /// Enters VMX operation. Refuses, and changes nothing, if this processor's VMX is not `vmx`, if
-    /// somebody else holds it or would be disturbed, or if CR0, CR4 or VMXON itself do not allow
-    /// it. `failure`, which is empty and outlives this object, then says which.
+    /// Enters VMX operation. Refuses, and changes nothing, if this processor's VMX differs from
+    /// `vmx`, if somebody else uses it or would be disturbed, or if CR0, CR4 or VMXON itself do not
+    /// allow it. `failure` then says which: pass an empty one that outlives this object.
     /// \sdm{enabling-and-entering-vmx-operation} \sdm{restrictions-on-vmx-operation}
     VmxOperation(const VmxonRegion &region, const VmxCapabilities &vmx, Failure &failure)
         : region_(region), failure_(failure), cr4_before_(read_cr4()) {
         failure_.note({.kind = obstacle(vmx)});
-        // The processor demands some bits of CR0 and CR4 to be 1 and some to be 0. A running
-        // Linux satisfies it, and if one day it does not, to change them would break Linux.
+        // Some bits of CR0 and CR4 must be 1, and some must be 0. A running Linux has them right.
+        // If one day it does not, we refuse, because changing them would break Linux.
         const std::uint64_t cr4 = cr4_before_ | Cr4::vmxe;
         if (violated_fixed_bits(read_cr0(), vmx.cr0_fixed0, vmx.cr0_fixed1) != 0)
             failure_.note(
@@ -101,8 +101,8 @@ private:
     Failure::Kind obstacle(const VmxCapabilities &vmx) const {
         if ((cr4_before_ & Cr4::vmxe) != 0)
             return Failure::Kind::vmx_in_use;
-        // `vmx` was read where the module was loaded. Nothing promises that all processors of a
-        // machine have the same.
+        // `vmx` was read on the processor that loaded the module. Nothing promises that the others
+        // have the same capabilities.
         if (read_capabilities(read_msr_safe) != vmx)
             return Failure::Kind::other_capabilities;
         if (is_traced())
@@ -114,8 +114,8 @@ private:
         return Failure::Kind::none;
     }
 
-    /// True if Intel Processor Trace is running. On some processors VMXON would stop it behind the
-    /// back of whoever started it; Bochs has none, so this was never seen to be true.
+    /// True if Intel Processor Trace is running. On some processors VMXON would stop the trace, and
+    /// whoever started it would not know. Bochs has no such trace, so we have never seen this true.
     static bool is_traced() {
         static constexpr std::uint32_t processor_trace = 1u << 25; // CPUID.7.0:EBX
         static constexpr std::uint64_t trace_en = 1;               // IA32_RTIT_CTL

@@ -19,8 +19,8 @@ struct GuestStart {
     std::uint64_t rsp; ///< Its stack pointer.
 };
 
-/// The registers that a VM entry loads for a 64-bit program in ring 0, and what the guest itself
-/// reads of them where that is not the same.
+/// The control registers that a VM entry loads for a 64-bit program in ring 0, and what the guest
+/// itself reads from them where that differs.
 struct GuestView {
     std::uint64_t cr0;        ///< CR0, also as the guest reads it.
     std::uint64_t cr4;        ///< CR4 as the processor has it,
@@ -52,8 +52,8 @@ inline void set_segment(
     vmcs.write_checked(access_rights, segment.access_rights.value);
 }
 
-/// Writes all segment registers: 64-bit code in CS, and nothing that can be loaded or used in the
-/// others, for 64-bit code needs nothing there. TR cannot be absent, so it names an empty TSS.
+/// Writes all segment registers. CS has 64-bit code. The others hold nothing usable, because 64-bit
+/// code does not need them. TR cannot be absent, so it names an empty TSS.
 /// \sdm{checks-on-guest-segment-registers}
 inline void set_segments(CurrentVmcs &vmcs) {
     // [exercise 03-1]
@@ -101,7 +101,7 @@ inline void write_guest_state(
     vmcs.write_checked(FieldNatural::guest_dr7, std::uint64_t{0x400});
     vmcs.write_checked(FieldNatural::guest_rsp, start.rsp);
     vmcs.write_checked(FieldNatural::guest_rip, start.rip);
-    // IF is harmless, for every external interrupt leaves the guest whatever IF says. Bochs 2.7
+    // IF does no harm: every external interrupt leaves the guest, whatever IF says. Bochs 2.7
     // sees a pending interrupt only if IF is 1 at the VM entry.
     vmcs.write_checked(FieldNatural::guest_rflags, Rflags::always_1 | Rflags::if_);
 

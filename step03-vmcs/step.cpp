@@ -46,7 +46,7 @@ struct Step {
     }
 };
 
-/// Lives from insmod to rmmod, for the file `vmcs` shows its snapshot.
+/// Lives from insmod to rmmod, because the file `vmcs` shows its snapshot.
 constinit Step *loaded = nullptr;
 
 // [fill]

@@ -16,8 +16,8 @@
 namespace vtx {
 
 /// The page of a VMCS. Software writes the revision identifier once, before the processor sees
-/// the page; from then on only VMREAD and VMWRITE know what lies where, for the processor may
-/// keep the contents in itself and in a layout of its own.
+/// the page. After that, only VMREAD and VMWRITE can reach the contents: the processor may keep
+/// them inside itself, and in a layout of its own.
 /// \sdm{format-of-the-vmcs-region}
 class VmcsRegion {
 public:
@@ -45,14 +45,14 @@ private:
     Page page_;
 };
 
-/// A VMCS that is current on this logical processor: VMREAD, VMWRITE and VM entries mean it.
+/// A VMCS that is current on this logical processor: VMREAD, VMWRITE and VM entries use it.
 ///
-/// Made inside VMX operation and destroyed before it ends. VMCLEAR comes first, for the launch
-/// state of a fresh page is undefined, and last, for only then has the processor written back
-/// what it holds and may the page be freed or used on another processor.
+/// Made inside VMX operation and destroyed before it ends. VMCLEAR comes first, because the launch
+/// state of a fresh page is undefined. It also comes last: it makes the processor write back what
+/// it holds, and only then may the page be freed or used on another processor.
 ///
-/// A failed access is remembered, and the first one counts. No guest is entered after it, for half
-/// of a state may be missing.
+/// The first failed access is remembered. No guest is entered after it, because part of its state
+/// may be missing.
 /// \sdm{initializing-a-vmcs} \sdm{software-use-of-virtual-machine-control-structures}
 class CurrentVmcs {
 public:
@@ -86,7 +86,7 @@ public:
         note(vmwrite(field_encoding(field), value), field_encoding(field));
     }
 
-    /// Writes a field and reads it back: for setting up, where a slip should show at its line.
+    /// Writes a field and reads it back: for the set-up, where a mistake should show at once.
     template <VmcsField F, FitsField<F> Value> void write_checked(F field, Value value) {
         write(field, value);
         const field_value_t<F> held = read(field);
@@ -119,7 +119,7 @@ public:
     unsigned fields_checked() const { return fields_checked_; }
 
 private:
-    /// Remembers it if the instruction failed. Returns whether it succeeded.
+    /// Remembers a failed instruction. Returns whether it succeeded.
     bool note(Result result, std::uint32_t field = 0) {
         if (!result.ok()) [[unlikely]]
             fail_instruction(result, field);

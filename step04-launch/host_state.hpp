@@ -44,14 +44,14 @@ struct HostState {
         host.sysenter_eip = read_msr(Msr::sysenter_eip);
         host.efer = read_msr(Msr::efer);
 
-        // No instruction tells the base of TR: it is in the TSS's descriptor, of 16 bytes.
+        // No instruction reads the base of TR. It is in the TSS's descriptor, of 16 bytes.
         const auto *const gdt = reinterpret_cast<const std::uint64_t *>(host.gdtr.base);
         host.tr_base =
             decode_system_descriptor(host.tr, gdt[host.tr.index()], gdt[host.tr.index() + 1]).base;
         return host;
     }
 
-    /// Writes the host-state area, but for RSP and RIP, which belong to the code that enters.
+    /// Writes the host-state area except RSP and RIP, which belong to the code that enters a guest.
     /// In VMX operation: the CR4 that a VM exit loads must have VMXE set.
     /// \sdm{host-state-area} \sdm{checks-on-host-segment-and-descriptor-table-registers}
     void write_to(CurrentVmcs &vmcs, const VmcsControls &controls) const {

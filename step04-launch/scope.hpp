@@ -20,8 +20,8 @@ namespace vtx {
 
 /// Hands Linux, after the scope, what a VM exit took from it: an NMI or a machine check. Linux's
 /// handler may find that the machine must crash and never return, so it must not run in VMX
-/// operation. This object is made before all others of the scope, and so it acts after them, with
-/// nothing in between that can fault or be traced.
+/// operation. This object is made before all others of the scope, so its destructor runs after
+/// theirs, with nothing in between that can fault or be traced.
 struct OwedToHost {
     bool nmi = false, machine_check = false; ///< Set in the scope, after a VM exit for one of them.
 
@@ -43,7 +43,7 @@ inline std::uint32_t one_millisecond(const VmxCapabilities &vmx) {
     return vtx_tsc_khz() >> vmx.preemption_timer_rate();
 }
 
-/// What `work` is given by in_scope().
+/// What in_scope() gives to `work`.
 struct Scope {
     CurrentVmcs &vmcs;
     OwedToHost &owed;
@@ -55,9 +55,9 @@ struct Scope {
 /// Destructors undo everything in the opposite order: VMCLEAR, VMXOFF, CR4, what VM exits spoiled,
 /// what Linux is owed, interrupts on. The VMCS keeps the guest: a later scope, on this processor or
 /// another, goes on where it stopped. `work` must not print, allocate, sleep or touch user memory.
-/// (Inlined, for objtool refuses the long names that templates over lambdas have.)
+/// (Inlined, because objtool refuses the long names that templates over lambdas have.)
 template <typename Work> [[gnu::always_inline]] inline Failure in_scope(Vcpu &vcpu, Work work) {
-    Failure failure; // outlives the scope, for VMCLEAR and VMXOFF can fail too
+    Failure failure; // outlives the scope, because VMCLEAR and VMXOFF can fail too
     {
         // [exercise 04-4]
         const InterruptsOff interrupts_off;

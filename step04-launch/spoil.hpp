@@ -14,7 +14,7 @@
 
 namespace vtx {
 
-/// One kind of mistake in a VMCS, and what the processor must make of it.
+/// One kind of mistake in a VMCS, and how the VM entry must then fail.
 struct Spoil {
     const char *mistake;         ///< What is wrong, for the log.
     std::uint32_t error;         ///< VMfailValid with this number, or 0 if the failure comes later:

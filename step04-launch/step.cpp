@@ -36,7 +36,7 @@ struct Launch {
     Doctor doctor;
 
     /// Examines the VMCS that the doctor saw, and logs what is wrong with it. The list of MSRs to
-    /// load lies in memory, which the doctor is shown, as far as this page goes.
+    /// load lies in memory, so the doctor may read that one page.
     bool is_sound() {
         const PhysicalMemory memory{
             [](const void *context, std::uint64_t address, std::uint64_t &value) {
@@ -60,7 +60,7 @@ struct FirstExit {
     bool nmi = false;
     unsigned scopes = 0;
 
-    /// True if the exit has nothing to do with the guest: the host was wanted elsewhere.
+    /// True if the exit has nothing to do with the guest: the host needed the processor.
     bool is_the_hosts() const {
         return nmi || reason == ExitReason::external_interrupt ||
                reason == ExitReason::preemption_timer_expired;
@@ -105,7 +105,7 @@ Failure launch(Launch &step, FirstExit &first) {
 }
 // [launch]
 
-/// The doctor's findings, and then the processor's word.
+/// Logs the doctor's findings, and then what the processor said.
 int tell_failure(Launch &step, const Failure &failure) {
     if (step.doctor.has_looked())
         step.is_sound();

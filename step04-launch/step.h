@@ -6,7 +6,7 @@
 extern "C" {
 #endif
 
-/** The values of the parameter `spoil`: which mistake the VMCS shall have. */
+/** The values of the parameter `spoil`: which mistake to make in the VMCS. */
 enum spoil_kind {
 	SPOIL_NONE,
 	SPOIL_CONTROL,

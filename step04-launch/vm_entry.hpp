@@ -14,7 +14,7 @@
 
 /// In vm_enter.S: the way into the guest and back.
 extern "C" int vm_enter(vtx::GuestRegisters *registers, bool launched);
-/// In vm_enter.S: where every VM exit goes on. Only its address is of use here.
+/// In vm_enter.S: where every VM exit goes on. Only its address is used here.
 extern "C" const char vm_exit[];
 
 namespace vtx {

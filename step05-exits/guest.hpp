@@ -31,9 +31,9 @@ struct Guest {
     Doctor doctor; ///< Asked when a VM entry has failed, with `check` also before the first one.
     RunCounts counts{};
 
-    /// Takes all memory, loads the program and writes the VMCS, all of it but the host state, which
-    /// each scope writes. With `check` the VMCS is examined, too. Returns 0, or a negative errno
-    /// after a sentence in the log.
+    /// Takes all memory, loads the program and writes the VMCS, except the host state, which each
+    /// scope writes. With `check` the VMCS is examined, too. Returns 0, or a negative errno after a
+    /// sentence in the log.
     int prepare(const std::byte *program, std::size_t size, bool check) {
         if (!vm.memory.allocate()) {
             vtx_log_error("no memory for the guest");

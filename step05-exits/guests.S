@@ -11,7 +11,7 @@
 	.section .rodata
 	.globl	hello_guest, hello_guest_end, tour_guest, tour_guest_end
 
-/* The life of a guest in three kinds of exits: CPUID, VMCALL, HLT. */
+/* A guest with three kinds of exits: it asks (CPUID), prints (VMCALL) and stops (HLT). */
 hello_guest:
 	/* Who is below? The name comes in EBX, ECX, EDX: put it behind "I run on ". */
 	movl	$0x40000000, %eax
@@ -37,7 +37,7 @@ hello_guest_end:
 
 /* A tour of the other exits, with an exception that the guest handles itself. */
 tour_guest:
-	/* A GDT of the guest's own, for an interrupt gate names a code segment in it. */
+	/* A GDT of the guest's own, because an interrupt gate names a code segment in it. */
 	leaq	tour_gdt(%rip), %rax
 	movq	%rax, tour_gdtr+2(%rip)
 	lgdt	tour_gdtr(%rip)
@@ -56,9 +56,9 @@ tour_guest:
 	movl	$0xc0000080, %ecx
 	rdmsr				/* reason 31: IA32_EFER has a model */
 	movl	$0x10, %ecx
-	rdmsr				/* reason 31: so has the time-stamp counter */
+	rdmsr				/* reason 31: the time-stamp counter, too */
 	movl	$0x1d9, %ecx
-	rdmsr				/* reason 31: IA32_DEBUGCTL has not, so #GP */
+	rdmsr				/* reason 31: IA32_DEBUGCTL has none, so #GP */
 	movq	%cr3, %rax		/* reason 28 */
 	movq	%cr4, %rax
 	orq	$0x80, %rax

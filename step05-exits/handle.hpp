@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The heart of the hypervisor: what happens at each VM exit. First CPUID, then the way to all.
+/// The heart of the hypervisor: what happens at each VM exit. First CPUID, then the switch for all.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace vtx {
 
 // [cpuid]
-/// CPUID leaves the guest always, so the host decides what CPU the guest believes to be on: this
-/// one, but with a hypervisor, without VMX, and without what the guest may not use.
+/// CPUID always leaves the guest, so the host decides what CPU the guest sees: this one, but with
+/// a hypervisor, without VMX, and without what the guest may not use.
 /// \sdm{cpuid-emulation}
 inline Action handle_cpuid(const Exit &exit) {
     // [exercise 05-2]

@@ -50,8 +50,8 @@ private:
     ///
     /// Only LTR sets TR's limit, and LTR wants a descriptor that is not busy, in a table that it
     /// can write the busy bit to. Linux keeps its GDT mapped read-only. So TR is loaded from a
-    /// copy of the GDT, which is in force for these two instructions; it is a full copy, for an
-    /// NMI between them uses other entries.
+    /// copy of the GDT, which GDTR names for these two instructions only. It is a full copy,
+    /// because an NMI between them uses other entries.
     void repair_task_register() {
         static constexpr std::uint64_t busy = std::uint64_t{2} << 40;
         std::uint64_t copy[32];
@@ -76,9 +76,9 @@ private:
             load_fs(host_.fs);                      // takes the base from the descriptor,
             write_msr(Msr::fs_base, host_.fs_base); // so the base is written again
         }
-        // In the kernel GS's base is where everything per processor hangs, and loading a selector
-        // would clobber it: so it is swapped away. An NMI meanwhile finds the base of the host's
-        // program there, as in Linux's own code, and not the guest's.
+        // In the kernel, GS's base is the address of all per-processor data. Loading a selector
+        // would overwrite it, so SWAPGS puts it aside. An NMI meanwhile finds the base of the
+        // host's program there, as in Linux's own code, and not the guest's.
         if (host_.gs.value != 0)
             asm volatile("swapgs; movw %[selector], %%gs; swapgs"
                          :

@@ -21,8 +21,8 @@ constexpr std::uint64_t error_result(int number) {
     return static_cast<std::uint64_t>(std::int64_t{-number});
 }
 
-/// Hypercall `print`. The address and the length are the guest's word: nothing is touched before
-/// they have been checked.
+/// Hypercall `print`. The address and the length come from the guest, so both are checked before
+/// any memory is touched.
 inline std::uint64_t print(Vm &vm, std::uint64_t address, std::uint64_t length) {
     static constexpr std::uint64_t longest = 4096;
     // [exercise 05-3]

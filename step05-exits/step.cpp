@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// Step 05: guests that live: their VM exits are handled, and they go on.
+/// Step 05: guests go on, because their VM exits are handled.
 #include <cstddef>
 #include <cstdint>
 
@@ -22,8 +22,8 @@ namespace {
 
 using ull = unsigned long long;
 
-/// What stays from insmod to rmmod: a trace that is being written, and that of the last finished
-/// run, which is shown.
+/// What stays from insmod to rmmod: the trace of the current run, and the trace of the last
+/// finished run, which the file `exits` shows.
 struct Step {
     Box<Trace> running, finished;
 };
@@ -60,7 +60,7 @@ int run_guest(Step &step, Guest &guest) {
 // [run]
 
 /// Makes a guest of a program and runs it. Returns 0 if it ended with status 0, else a negative
-/// errno, after a sentence in the log. With `told` a good end is told, too.
+/// errno, after a sentence in the log. With `told` a good end is logged, too.
 int run_program(Step &step, const std::byte *program, std::size_t size, bool told) {
     Box<Guest> guest;
     if (!guest.allocate()) {

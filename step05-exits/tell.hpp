@@ -48,7 +48,7 @@ private:
     std::size_t length_ = 0, seen_ = 0;
 };
 
-/// Says in one sentence how a guest ended, unless it did what it was loaded for.
+/// Says in one sentence how a guest ended, unless it ended with status 0.
 inline void log_end(const End &end) {
     using ull = unsigned long long;
     const ull at = end.rip;

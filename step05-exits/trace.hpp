@@ -17,7 +17,7 @@ class Trace {
 public:
     /// How many exits are kept in full.
     static constexpr std::size_t capacity = 1024;
-    /// Forgets everything; times are told from now on.
+    /// Forgets everything; times count from now on.
     void begin(bool in_full) {
         for (std::uint32_t &count : by_reason_)
             count = 0;

@@ -74,7 +74,7 @@ SYM_FUNC_START(vm_enter)
 	/* The next instruction runs only if the guest was not entered. CF or ZF
 	 * says how it failed; LEA and MOV change neither. */
 .Lnot_entered:
-	leaq	8(%rsp), %rsp		/* the address is not wanted */
+	leaq	8(%rsp), %rsp		/* drops the address */
 	movl	$VM_ENTER_FAIL_INVALID, %eax
 	jc	.Lreturn
 	movl	$VM_ENTER_FAIL_VALID, %eax

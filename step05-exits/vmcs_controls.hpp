@@ -21,7 +21,7 @@ struct VmcsControls {
     ControlSet<ExitControl> exit;
     ControlSet<EntryControl> entry;
 
-    /// True if a timer can end the guest's time, and goes on counting from exit to exit.
+    /// True if a timer can stop the guest, and keeps its count from exit to exit.
     bool has_timer() const {
         return pin.has(PinControl::activate_preemption_timer) &&
                exit.has(ExitControl::save_preemption_timer_value);
@@ -33,8 +33,8 @@ struct VmcsControls {
     }
 };
 
-/// Makes a control word of the required controls and of those optional ones that this processor
-/// has. False if it lacks a required one, which it names.
+/// Makes a control word from the required controls and those optional ones that this processor
+/// has. If the processor lacks a required one, names it in the log and returns false.
 template <Control C>
 bool choose(
     ControlSet<C> &word, const VmxCapabilities &vmx, std::type_identity_t<ControlSet<C>> required,
@@ -49,8 +49,8 @@ bool choose(
     return adjusted.ok();
 }
 
-/// Chooses the controls. Everything by which the guest could reach beyond its own pages, or keep
-/// the processor for itself, leaves the guest. What a CPU may lack is asked for as optional.
+/// Chooses the controls. Whatever would let the guest reach beyond its own pages, or keep the
+/// processor for itself, causes a VM exit. What a CPU may lack is asked for as optional.
 /// Returns 0, or -EOPNOTSUPP after naming what is missing.
 /// \sdm{vm-execution-control-fields-in-vmcs} \sdm{algorithms-for-determining-vmx-capabilities}
 inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
@@ -85,13 +85,13 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
     if (!ok)
         return -VTX_EOPNOTSUPP;
 
-    // The timer is of use only if it is saved at exits, and that is allowed only with the timer.
+    // The timer is useful only if exits save it, and saving it is allowed only with the timer.
     if (!controls.has_timer()) {
         controls.pin = controls.pin.without(PinControl::activate_preemption_timer);
         controls.exit = controls.exit.without(ExitControl::save_preemption_timer_value);
     }
-    // IA32_EFER is given to the guest only where a VM exit gives the host its own one back.
-    // Without these controls the guest runs with the host's (but for LMA and LME).
+    // The guest gets an IA32_EFER of its own only if a VM exit gives the host its own back.
+    // Without these controls the guest runs with the host's, except for LMA and LME.
     if (!controls.has_efer()) {
         controls.exit = controls.exit.without(ExitControl::load_efer);
         controls.entry = controls.entry.without(EntryControl::load_efer);
@@ -108,7 +108,7 @@ inline void write_controls(CurrentVmcs &vmcs, const VmcsControls &controls) {
         vmcs.write_checked(Field32::secondary_controls, controls.secondary.bits);
 
     // Every exception leaves the guest. For page faults two more fields have a say: the bit of
-    // the bitmap counts if (error code & mask) == match, which 0 and 0 make always true.
+    // the bitmap counts if (error code & mask) == match. With 0 and 0 that is always true.
     vmcs.write_checked(Field32::exception_bitmap, ~std::uint32_t{0});
     vmcs.write_checked(Field32::page_fault_error_code_mask, std::uint32_t{0});
     vmcs.write_checked(Field32::page_fault_error_code_match, std::uint32_t{0});

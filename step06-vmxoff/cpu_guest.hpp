@@ -17,14 +17,14 @@ namespace vtx {
 /// processor, neither the VMXON region nor the VMCS nor a counter.
 ///
 /// When the thread has stopped between two scopes, the guest has left VMX operation for the last
-/// time: the scope's destructors did VMCLEAR, VMXOFF and CR4. Only then are the pages freed, which
-/// is what is left for this object's own destructor; to free them earlier would let the processor
-/// write its cached VMCS into somebody else's memory.
+/// time: the scope's destructors did VMCLEAR, VMXOFF and CR4. Only then does this object's own
+/// destructor free the pages. If it did so earlier, the processor could write its cached VMCS into
+/// somebody else's memory.
 struct CpuGuest : Guest {
     int error = 0; ///< How the guest ended: 0 or a negative errno. Told once.
     bool told = false;
 
-    /// Runs the guest for one scope, on its own processor. Tells once if it ended.
+    /// Runs the guest for one scope, on its own processor. Logs once how it ended.
     void run() {
         run_scope(*this, [](CurrentVmcs &, ExitReason) {});
         if (has_ended() && !told) {

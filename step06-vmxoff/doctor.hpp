@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The doctor: which of some 190 rules does a VMCS break? The processor says only that there is
+/// The doctor: which of some 190 rules does a VMCS break? The processor says only that it breaks
 /// one.
 #pragma once
 
@@ -16,8 +16,8 @@
 
 namespace vtx {
 
-/// Looks at a VMCS inside a scope, and thinks about it outside of one, where there is time and
-/// printing is allowed. Four kilobytes: not for a kernel stack.
+/// Reads a VMCS inside a scope, and examines it after the scope, where there is time and printing
+/// is allowed. Takes four kilobytes, which is too much for a kernel stack.
 class Doctor {
 public:
     /// Reads every field of the current VMCS. In the scope, after a VM entry. If it failed, these
@@ -28,8 +28,8 @@ public:
         has_looked_ = true;
     }
 
-    /// The same before the first VM entry. Host RSP is the one field that is not written then:
-    /// vm_enter() does it at each entry. Our own stack stands in for it.
+    /// The same before the first VM entry. Host RSP is the one field that is not written yet,
+    /// because vm_enter() writes it at each entry. Our own stack stands in for it.
     void look_before_entry(const CurrentVmcs &vmcs) {
         look(vmcs);
         snapshot_.set(

@@ -16,15 +16,15 @@
 
 namespace vtx {
 
-/// What shall happen after a VM exit was handled.
+/// What to do after a VM exit was handled.
 enum class Action : std::uint8_t {
     resume,        ///< Enter the guest again.
-    leave,         ///< End the scope, for the host is wanted; go on with the guest later.
+    leave,         ///< End the scope: the host needs the processor. Go on with the guest later.
     leave_for_nmi, ///< The same, and the host is owed an NMI.
     end,           ///< The guest has ended: vm.end says how.
 };
 
-/// A VM exit. The VMCS is read only for what a handler asks, for each VMREAD costs time.
+/// A VM exit. A field is read only when a handler asks for it, because each VMREAD costs time.
 /// Handlers know neither Linux nor the scope they run in: they change the guest, and return an
 /// Action.
 struct Exit {
@@ -59,7 +59,7 @@ struct Exit {
     Action skip_instruction() const {
         // [exercise 05-1]
         // 32-bit code, which a guest can make with a GDT of its own, wraps around at 4 GiB. 64-bit
-        // code is never up there, for nothing is mapped: so this is right for both.
+        // code is never up there, because nothing is mapped. So this is right for both.
         static_assert(GuestMemory::end <= std::uint64_t{1} << 32);
         const std::uint64_t next =
             vmcs.read(FieldNatural::guest_rip) + vmcs.read(Field32::exit_instruction_length);

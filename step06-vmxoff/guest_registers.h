@@ -46,7 +46,7 @@ struct GuestRegisters {
     std::uint64_t rsp_is_in_the_vmcs;
     std::uint64_t rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
 
-    /// A register by the number that exit qualifications use (0 RAX ... 15 R15), but RSP (4).
+    /// A register by the number that exit qualifications use (0 RAX ... 15 R15); not RSP (4).
     std::uint64_t& by_number(unsigned number) { return (&rax)[number]; }
 };
 

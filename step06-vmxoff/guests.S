@@ -7,7 +7,7 @@
  */
 #define TIME 2
 
-/* Work between two hypercalls, so that the guests live mostly in the guest, as real ones do. */
+/* Work between two hypercalls, so that most of the time is spent in the guest, as in real ones. */
 .macro work_a_while
 	movl	$2000, %ecx
 9:	decl	%ecx

@@ -29,7 +29,7 @@ inline Action handle_exception_or_nmi(const Exit &exit) {
     if (event.is_exception(Vector::machine_check))
         return exit.end(Ending::machine_check);
 
-    // The exit leaves CR2 alone, for no handler has run yet that would want it.
+    // The exit did not write CR2, so we do it: the guest's handler reads the address there.
     if (event.is_exception(Vector::page_fault))
         write_cr2(exit.qualification());
 
@@ -43,7 +43,7 @@ inline Action handle_exception_or_nmi(const Exit &exit) {
     case Combination::deliver_second:
         break;
     }
-    // Bit 12 tells of an IRET, and is not for injection.
+    // Bit 12 says that an IRET had unblocked NMIs. For injection it must be 0.
     InterruptionInformation again = event;
     again.nmi_unblocking = false;
     return exit.deliver(again, vmcs.read(Field32::exit_interruption_error_code));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// All other instructions that leave the guest, and whatever else may.
+/// All other VM exits.
 #pragma once
 
 #include "exit.hpp"
@@ -8,13 +8,13 @@
 namespace vtx {
 
 // [instructions]
-/// Instructions that do nothing for this guest, instructions that its CPU does not have, and what
-/// nobody has thought of: the guest ends there, because we cannot know what it expected.
+/// Instructions that do nothing for this guest, instructions that its CPU does not have, and exits
+/// that we do not know. There the guest ends, because we cannot know what it expected.
 /// \sdm{instructions-that-cause-vm-exits-unconditionally}
 /// \sdm{instructions-that-cause-vm-exits-conditionally}
 inline Action handle_instruction(const Exit &exit) {
     switch (exit.reason) {
-    case ExitReason::invd: // would throw away what the host has written and not yet in memory
+    case ExitReason::invd: // would throw away the host's writes that are still in caches
     case ExitReason::wbinvd:
     case ExitReason::invlpg: // its tables never change
     case ExitReason::pause:

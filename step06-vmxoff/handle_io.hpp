@@ -14,9 +14,9 @@ namespace vtx {
 inline constexpr std::uint16_t print_port = 0xe9;
 
 // [io]
-/// Exit reason 30. Reading a port where nothing is gives all ones, as on a real machine. INS and
-/// OUTS would have us read and write the guest's memory by its own segments and page tables: the
-/// guest ends with a word on that instead. \sdm{table-exit-qualification-for-i-o-instructions}
+/// Exit reason 30. A port without a device reads as all ones, as on a real machine. For INS and
+/// OUTS we would have to walk the guest's segments and page tables, so the guest ends instead, and
+/// the log says why. \sdm{table-exit-qualification-for-i-o-instructions}
 inline Action handle_io(const Exit &exit) {
     const IoAccess access = decode_io_access(exit.qualification());
     std::uint64_t &rax = exit.vcpu.registers.rax;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// Control, debug and model-specific registers: the guest may read a small model of them. Whatever
-/// would change the ground it stands on gives it a general-protection exception.
+/// Control, debug and model-specific registers: the guest may read a small model of them. A write
+/// that would change how the guest runs raises a general-protection exception.
 #pragma once
 
 #include <cstdint>

@@ -16,9 +16,9 @@
 namespace vtx {
 
 /// Bochs 2.7 sees a pending external interrupt only if RFLAGS.IF is 1 at the VM entry. Where no
-/// timer bounds the scope, a guest could then keep the processor for itself. To set IF is harmless:
-/// external interrupts leave the guest, whatever its IF says. The guest may see IF as 1 where it
-/// had cleared it, and nothing will ever come of it.
+/// timer bounds the scope, a guest could then keep the processor for itself. Setting IF does no
+/// harm: external interrupts leave the guest, whatever its IF says. A guest that cleared IF may
+/// read it as 1, but it gets no interrupts either way.
 inline void keep_interruptible(CurrentVmcs &vmcs) {
     const std::uint64_t rflags = vmcs.read(FieldNatural::guest_rflags);
     if ((rflags & Rflags::if_) == 0)
@@ -30,9 +30,9 @@ inline void keep_interruptible(CurrentVmcs &vmcs) {
 inline constexpr unsigned exits_a_scope = 1000;
 
 // [loop]
-/// From VM exit to VM exit, until the guest has ended or the host is wanted. Returns what shall
-/// happen then. `on_exit(vmcs, reason)` is called at each exit. If an access to the VMCS or an
-/// entry failed, vmcs.failure() says how.
+/// From VM exit to VM exit, until the guest has ended or the host needs the processor. Returns what
+/// to do then. `on_exit(vmcs, reason)` is called at each exit. If an access to the VMCS or an entry
+/// failed, vmcs.failure() says how.
 template <typename OnExit> Action run_until_left(Guest &guest, CurrentVmcs &vmcs, OnExit on_exit) {
     // [exercise 05-6]
     for (unsigned exits = 0; exits < exits_a_scope; exits++) {
@@ -56,7 +56,7 @@ template <typename OnExit> Action run_until_left(Guest &guest, CurrentVmcs &vmcs
     // [exercise 05-6]
 }
 
-/// One scope of a guest. What makes the scope impossible ends the guest.
+/// One scope of a guest. If the scope fails, the guest ends.
 template <typename OnExit> void run_scope(Guest &guest, OnExit on_exit) {
     Vm &vm = guest.vm;
     const Failure failure = in_scope(guest.vcpu, [&](Scope scope) {

@@ -48,8 +48,8 @@ constinit Step *loaded = nullptr;
 
 // [threads]
 // [exercise 06-3]
-/// The thread of a processor begins. The processors that were online at insmod have their guests
-/// already, for insmod could still fail then; one that is first seen later gets its guest here.
+/// The thread of a processor begins. Processors that were online at insmod already have guests,
+/// made while insmod could still fail. One that comes online later gets its guest here.
 void begin(unsigned int cpu) {
     if (!loaded->guests[cpu] && loaded->add_guest(cpu) == 0)
         vtx_log("cpu %u has come online and gets a guest", cpu);
@@ -95,7 +95,7 @@ void look(void *context) {
     PhysicalAddress unused{};
     proof.now = HostSnapshot::take();
     // If another hypervisor has entered VMX operation since the guest ended (KVM was loaded, say),
-    // a VMXOFF would not fault: it would be the end of theirs.
+    // a VMXOFF would not fault: it would end VMX operation for that hypervisor.
     proof.taken = (read_cr4() & Cr4::vmxe) != 0;
     if (proof.taken)
         return;
@@ -128,8 +128,8 @@ int judge(unsigned int cpu, void *context) {
 }
 // [proof]
 
-/// Asks each processor whether it can do VMX, and takes the picture of it to which it shall be
-/// restored. Returns 0, or a negative errno after a sentence.
+/// Asks each processor whether it can do VMX, and takes a snapshot of it, to compare with after the
+/// guests. Returns 0, or a negative errno after a sentence.
 int photograph(Step &step) {
     struct Picture {
         Step &step;

@@ -29,7 +29,7 @@ struct Output {
 
 /// Why a guest no longer runs.
 enum class Ending : std::uint8_t {
-    none,          ///< It does.
+    none,          ///< It still runs.
     status,        ///< HLT, or hypercall 0 with a status.
     exception,     ///< An exception for which its IDT has no entry.
     triple_fault,  ///< A further fault while a double fault was being delivered.

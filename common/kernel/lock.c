@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One lock a module, for the data that a file shows. */
+/* One lock per module, for the data that a file shows. */
 #include <linux/mutex.h>
 
 #include "kernel.h"

@@ -47,8 +47,8 @@ void vtx_page_keep(const void *page)
 {
 	static atomic_t pages_kept;
 
-	vtx_log_error("the page at %#llx stays taken, for the processor may still write to it (%d so far): "
-		      "restart the machine", vtx_page_physical(page), atomic_inc_return(&pages_kept));
+	vtx_log_error("the page at %#llx stays taken, as the processor may still write to it (%d so far)"
+		      ": restart the machine", vtx_page_physical(page), atomic_inc_return(&pages_kept));
 }
 
 uint64_t vtx_page_physical(const void *page)

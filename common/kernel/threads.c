@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One kernel thread a logical processor, made, parked and woken by Linux's own hotplug code
+ * One kernel thread per logical processor, made, parked and woken by Linux's own hotplug code
  * (the one that also keeps its ksoftirqd threads).
  */
 #include <linux/cpumask.h>

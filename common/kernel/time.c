@@ -23,9 +23,9 @@ void vtx_give_way(void)
 {
 	cond_resched();
 	/*
-	 * Those who change traced code wait until every task has given its processor up of its
-	 * own accord (RCU-tasks). To be preempted by cond_resched() is not that, and a guest may
-	 * run for ever: so it is said here, where nothing traced is on the stack.
+	 * Whoever changes traced code waits until every task has given up its processor by
+	 * itself (RCU-tasks). Preemption by cond_resched() does not count, and a guest may run
+	 * for ever. So we report it here, where nothing traced is on the stack.
 	 */
 	rcu_tasks_classic_qs(current, false);
 }

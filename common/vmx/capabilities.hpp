@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// What a processor's VMX can do, read once from its capability MSRs, and the arithmetic that
-/// turns the controls that one wants into controls that the processor accepts.
+/// turns the controls that you want into controls that the processor accepts.
 #pragma once
 
 #include "vmx/controls.hpp"
@@ -53,7 +53,7 @@ template <NarrowControl C> constexpr Setting setting(C control, Allowed allowed)
     return (allowed.must_be_1 & control_bit(control)) != 0 ? Setting::must_be_1 : Setting::may_be_1;
 }
 
-/// The setting of a control in a 64-bit word, of which no bit must be 1.
+/// The setting of a control in a 64-bit word, where no bit must be 1.
 template <WideControl C> constexpr Setting setting(C control, std::uint64_t may_be_1) {
     return (may_be_1 & control_bit(control)) != 0 ? Setting::may_be_1 : Setting::must_be_0;
 }
@@ -164,7 +164,7 @@ struct VmxCapabilities {
     /// CR3-target values, bits 24:16.
     constexpr unsigned cr3_targets() const { return static_cast<unsigned>(misc >> 16) & 0x1ffu; }
 
-    /// Recommended most entries of an MSR-load or MSR-store list: 512 times bits 27:25 plus 1.
+    /// Recommended limit of entries in an MSR-load or MSR-store list: 512 * (bits 27:25 + 1).
     constexpr unsigned msr_list_max() const {
         return 512 * ((static_cast<unsigned>(misc >> 25) & 7u) + 1);
     }
@@ -219,8 +219,8 @@ private:
     }
 };
 
-/// Reads the capability MSRs of the processor at hand: only those that exist, for RDMSR of one that
-/// does not is \#GP. Which exist, the earlier ones say; the pinned edition lacks 0x492 and 0x493:
+/// Reads the capability MSRs that the processor at hand has, because RDMSR of a missing one raises
+/// \#GP. The earlier MSRs say which exist (0x492 and 0x493 are newer than the pinned edition):
 ///
 /// * 0x480 to 0x48a exist on every processor with VMX;
 /// * 0x48d to 0x490 (TRUE controls) if bit 55 of 0x480 is 1;

@@ -95,8 +95,8 @@ template <Control C> constexpr control_word_t<C> control_bit(C control) {
     return static_cast<control_word_t<C>>(control_word_t<C>{1} << static_cast<unsigned>(control));
 }
 
-/// A control word as a set of controls of one kind. Reserved bits can be in it as well, for some
-/// of them must be 1.
+/// A control word as a set of controls of one kind. Reserved bits can be in it as well, because
+/// some of them must be 1.
 template <Control C> struct ControlSet {
     /// The word as the VMCS has it.
     control_word_t<C> bits{};

@@ -20,7 +20,7 @@ struct [[nodiscard]] Failure {
         vmx_in_use,         ///< CR4.VMXE was set already: another hypervisor holds VMX.
         tracing,            ///< Intel Processor Trace is running, which VMXON would disturb.
         sampling,           ///< Precise event-based sampling would write into the guest.
-        other_capabilities, ///< This processor's VMX is not the one that the step goes by.
+        other_capabilities, ///< This processor's VMX is not the one that the step prepared for.
         unfit_register,     ///< A control register does not allow VMX operation.
         instruction,        ///< A VMX instruction failed.
         readback,           ///< A field did not hold what was written to it.

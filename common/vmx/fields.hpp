@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// VMCS fields as enumerations, one a width, so that a value that does not fit a field does not
+/// VMCS fields as enumerations, one per width, so that a value that does not fit a field does not
 /// compile; and the table of all fields, to walk them and to name them.
 #pragma once
 
@@ -48,7 +48,7 @@ using field_value_t = std::conditional_t<
     std::conditional_t<std::same_as<F, Field32>, std::uint32_t, std::uint64_t>>;
 
 /// True if every value of type `V` fits a field of type `F`: an unsigned number (not bool, not
-/// signed, for a sign would be lost or stretched) that is not wider than the field.
+/// signed, because a sign would be lost or stretched) that is not wider than the field.
 template <class V, class F>
 concept FitsField = VmcsField<F> && std::unsigned_integral<V> && !std::same_as<V, bool> &&
                     sizeof(V) <= sizeof(field_value_t<F>);

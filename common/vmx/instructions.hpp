@@ -7,9 +7,9 @@
 /// hand-written SETcc can read them too late or from the wrong place.
 ///
 /// Outside VMX operation a VMX instruction raises #UD, and VMXON raises #GP if the processor is
-/// not ready for it. The functions below whose contract allows that catch the exception by the
+/// not ready for it. Functions below that allow this in their contract catch the exception by the
 /// kernel's exception table: the table says "if the instruction at label 1 faults, go on at
-/// label 2", and what lies between is the MOV that would have cleared `fault`.
+/// label 2". Between the labels is the MOV that clears `fault`, so a fault skips it.
 #pragma once
 
 #include <cstdint>

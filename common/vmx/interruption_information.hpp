@@ -132,8 +132,8 @@ enum class Combination : std::uint8_t {
 };
 
 /// Combines the event that was being delivered with the exception that its delivery caused.
-/// \param first  the IDT-vectoring information. Not valid, an interrupt, an NMI or an event that
-///               software raised: all of these are benign
+/// \param first  the IDT-vectoring information. No event, an interrupt, an NMI and an event that
+///               software raised all count as benign
 /// \param second the vector of the exception
 /// \sdm{exception-and-interrupt-reference} (Interrupt 8, Double Fault Exception)
 constexpr Combination combine(const InterruptionInformation &first, Vector second) {

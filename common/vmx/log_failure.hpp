@@ -74,11 +74,11 @@ inline void log_failure(const Failure &failure) {
     case Failure::Kind::other_capabilities:
         vtx_log_error(
             "this CPU's VMX capabilities are not those of the CPU on which the module was "
-            "loaded, and it goes by those: run it in the emulated machine with ./lab run");
+            "loaded, and it needs the same: run it in the emulated machine with ./lab run");
         break;
     case Failure::Kind::unfit_register:
         vtx_log_error(
-            "%s is %#llx, with which this CPU does not allow VMX operation", failure.name,
+            "%s is %#llx, and this CPU does not allow VMX operation with that", failure.name,
             static_cast<ull>(failure.value));
         break;
     case Failure::Kind::instruction:
@@ -91,7 +91,7 @@ inline void log_failure(const Failure &failure) {
         break;
     case Failure::Kind::entry: {
         const auto reason = static_cast<ExitReason>(failure.exit_reason() & 0xffff);
-        // Of invalid guest state, all qualifications but 0 name a part.
+        // For invalid guest state, every qualification except 0 names a part.
         const char *const part =
             reason == ExitReason::entry_failure_guest_state && failure.second_value != 0
                 ? entry_failure_text(failure.second_value)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// Exit qualifications, decoded into plain structs: one struct and one function a format. Reasons
-/// whose qualification is a plain address (INVLPG, page faults) or 0 need no decoder.
+/// Exit qualifications, decoded into plain structs: one struct and one function per format. No
+/// decoder is needed where the qualification is a plain address (INVLPG, page faults) or 0.
 #pragma once
 
 #include "x86/general_registers.hpp"

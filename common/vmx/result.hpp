@@ -60,8 +60,8 @@ constexpr const char *status_name(Status status) {
     return "(no status)";
 }
 
-/// What VMfailInvalid of an instruction says, in words. Without a current VMCS there is no place
-/// for an error number, and so a page that the processor refuses ends like this, too. Never null.
+/// What VMfailInvalid of an instruction means, in words. Without a current VMCS there is no place
+/// for an error number, so a page that the processor refuses gives VMfailInvalid, too. Never null.
 /// \sdm{conventions}
 constexpr const char *fail_invalid_text(Instruction instruction) {
     switch (instruction) {

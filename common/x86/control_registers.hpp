@@ -88,8 +88,8 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
     return (fixed0 & ~value) | (value & ~fixed1);
 }
 
-// The instructions. Reads are volatile, for CR4, DR7 and RFLAGS change under us and no compiler
-// may reuse an older value; writes clobber memory, for they change what an access to memory means.
+// The instructions. Reads are volatile: CR4, DR7 and RFLAGS change under us, so the compiler must
+// not reuse an older value. Writes clobber memory: they change what an access to memory means.
 
 /// CR0 as it is now.
 [[gnu::always_inline]] inline std::uint64_t read_cr0() {

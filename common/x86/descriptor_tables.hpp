@@ -115,7 +115,7 @@ static_assert(sizeof(DescriptorTableRegister) == 10, "SGDT stores ten bytes in 6
     return selector;
 }
 
-/// Loads ES. Precondition of the four loads: the selector is null or was in a data segment
+/// Loads ES. Precondition of the three loads: the selector is null or was in a data segment
 /// register before and its descriptor is unchanged; anything else may fault.
 [[gnu::always_inline]] inline void load_es(Selector selector) {
     asm volatile("mov %0, %%es" : : "r"(selector.value) : "memory");

@@ -51,9 +51,9 @@ constexpr bool has_error_code(Vector vector) {
     }
 }
 
-/// The classes of exceptions in the description of the double fault: what a second exception
-/// becomes that occurs while one of this class is delivered. In all cases not named it is simply
-/// delivered; so is a page fault after a contributory exception. combine() has the rules.
+/// The classes of exceptions in the description of the double fault. They decide what happens if a
+/// second exception occurs while one of this class is delivered. In all cases not named here, also
+/// for a page fault after a contributory exception, the second is delivered. See combine().
 /// \sdm{exception-and-interrupt-reference}
 enum class ExceptionClass : std::uint8_t {
     benign,       ///< any exception that is in none of the other classes

@@ -22,7 +22,7 @@ struct PhysicalAddress {
 
     constexpr PhysicalAddress() = default;
 
-    /// Explicit, for nothing that merely looks like a number should become an address.
+    /// Explicit, so that no plain number becomes an address by accident.
     explicit constexpr PhysicalAddress(std::uint64_t address) : value{address} {}
 
     /// True if the address is the start of a page (bits 11:0 are 0).
