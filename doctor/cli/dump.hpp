@@ -20,7 +20,7 @@ namespace doctor {
 /// The formats that it reads.
 enum class Format {
     automatic, ///< find out
-    own,       ///< NAME = VALUE, one a line, and other lists of names and values
+    own,       ///< NAME = VALUE, one per line, and other lists of names and values
     kvm,       ///< a kernel log with what Linux KVM prints when a VM entry fails
 };
 

@@ -53,8 +53,8 @@ private:
         const Row *row;
     };
 
-    /// The part in which a record is that both have: of a dump without a heading, the one before
-    /// what follows.
+    /// The part to which a record belongs that both parts have. In a dump without headings, what
+    /// follows it decides.
     Section section_of(const Row &row) const {
         if (row.section != Section::start) {
             return row.section;

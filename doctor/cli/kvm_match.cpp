@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A record is a text with values in it. It may begin anywhere in a line, for nobody can list what
+// A record is a text with values in it. It may begin anywhere in a line: nobody can list what
 // stands before it; and where the text wants a blank or goes on, a line may end and the record go
 // on in the next one, behind whatever stands before the words there.
 #include "kvm_match.hpp"

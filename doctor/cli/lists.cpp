@@ -40,7 +40,7 @@ std::optional<std::uint32_t> named_at_end(std::string_view text, Item &item) {
         const std::size_t end = name.find(' ');
         if (end == 4 && (item.encoding = encoding_in(name.substr(0, 4)))) {
             item.name = trimmed(name.substr(end));
-            item.is_hex = true; // who prints encodings so prints values likewise
+            item.is_hex = true; // programs that print encodings so print values the same way
             return item.encoding;
         }
         const bool number = is_digit(name[0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// Fields with their names and values, as lists of them have them.
+/// Lists of fields with their names and values.
 #pragma once
 
 #include "dump.hpp"

@@ -19,10 +19,10 @@ constexpr int incomplete = 3;
 constexpr const char *usage =
     R"(usage: vmcs-doctor [OPTION]... [FILE]
 
-Says which rules of VM entry a VMCS breaks: "VM-instruction error 7" or "exit reason 33" by name.
+Says which rules of VM entry a VMCS breaks, where the processor says only "error 7" or "reason 33".
 It reads a dump of a VMCS from FILE, or from standard input without one (or with -).
 
-  --format=own|kvm|auto  own: NAME = VALUE, one a line; kvm: a kernel log in which Linux KVM printed
+  --format=own|kvm|auto  own: NAME = VALUE, one per line; kvm: a kernel log where Linux KVM printed
                          a VMCS (kvm_intel.dump_invalid_vmcs=1); auto, the default, finds out
   --base=10|16           read numbers without 0x as decimal or hexadecimal; the default finds out
   --cpu=FILE             check for the processor that FILE describes (--print-cpu writes one)
@@ -121,7 +121,7 @@ std::string read_options(int count, char **words, Options &options) {
     return "";
 }
 
-/// Reads a file, or standard input, but no more than is of use. \return what went wrong
+/// Reads a file, or standard input, up to the longest useful text. \return what went wrong
 std::string read_file(const std::string &name, std::string &text) {
     std::FILE *const file = name == "-" ? stdin : std::fopen(name.c_str(), "rb");
     if (file == nullptr) {

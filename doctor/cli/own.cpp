@@ -52,8 +52,8 @@ bool is_bare(const Item &item) {
            std::all_of(item.value.begin(), item.value.end(), [](char c) { return is_hex(c); });
 }
 
-/// In which base bare numbers are, by the others: hexadecimal if one of them has a letter, or if no
-/// number of the text is marked as hexadecimal.
+/// The base of numbers without a mark: hexadecimal if one of them has a letter, or if no number of
+/// the text is marked as hexadecimal.
 unsigned base_of(const std::vector<Item> &items, const ReadOptions &options, Dump &dump) {
     const Item *first = nullptr;
     std::size_t count = 0;

@@ -72,7 +72,7 @@ const WordPlace places[] = {
     DOCTOR_VALUE("CPU_FEATURES", features),
 };
 
-/// True for a word that print_processor() leaves out, for its TRUE form says the same.
+/// True for a word that print_processor() leaves out, because its TRUE form says the same.
 bool replaced(std::string_view name) {
     return name == "IA32_VMX_PINBASED_CTLS" || name == "IA32_VMX_PROCBASED_CTLS" ||
            name == "IA32_VMX_EXIT_CTLS" || name == "IA32_VMX_ENTRY_CTLS";

@@ -19,7 +19,7 @@ std::size_t undecided_count(const Verdict &verdict) {
     return count;
 }
 
-/// True if a rule is broken that can have led to the failure of which the dump tells.
+/// True if a broken rule can have led to the failure that the dump reports.
 bool explains(const Examined &examined) {
     for (std::uint32_t i = 0; i < examined.verdict.count; ++i) {
         const Finding &finding = examined.verdict.findings[i];
@@ -181,7 +181,7 @@ void print_undecided(std::ostream &out, const Verdict &verdict) {
     }
 }
 
-/// The entry failed and no rule is broken: what could not be decided of that which can have failed.
+/// The entry failed and no rule is broken: lists what could not be decided about it.
 void print_open_questions(std::ostream &out, const Examined &examined) {
     out << "The doctor has not found the reason. Still open:\n";
     if (!examined.processor->exact) {

@@ -119,9 +119,8 @@ constexpr void conclude(Verdict &verdict) {
 /// \param snapshot  the fields; rules that depend on an unknown one stay undecided
 /// \param processor the processor on which the VM entry is to be made
 /// \param situation the state in which it is
-/// \param verdict   what was found; whatever it held before is lost. It is a parameter because it
-/// is
-///                  too big for a kernel stack.
+/// \param verdict   what was found; whatever it held before is lost. A parameter, because it is too
+///                  big for a kernel stack.
 constexpr void examine(
     const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
     const EntrySituation &situation, Verdict &verdict) {
@@ -143,7 +142,7 @@ constexpr void examine(
     detail::conclude(verdict);
 }
 
-/// The same where two kilobytes of stack are nothing: on a host, or at compile time.
+/// The same, for callers with a large stack: on a host, or at compile time.
 constexpr Verdict examine(
     const VmcsSnapshot &snapshot, const ProcessorDescription &processor,
     const EntrySituation &situation = {}) {

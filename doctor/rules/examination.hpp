@@ -17,7 +17,7 @@ namespace vtx::entry_checks {
 
 /// The examination of one VMCS. A rule consists of one or more steps, each of which is decided for
 /// itself; next() begins another. A step that asks for a field that is not known is undecided, and
-/// what it reports from then on is ignored: a premise that is not known proves nothing.
+/// what it reports from then on is ignored, because it may depend on the unknown value.
 class Examination {
 public:
     constexpr Examination(
@@ -68,7 +68,7 @@ public:
         return (get(control_field(control)) & control_bit(control)) != 0;
     }
 
-    /// True if a secondary control is 1 and counts, for all of them are 0 unless activated.
+    /// True if a secondary control is 1 and counts: all of them are 0 unless activated.
     constexpr bool has(SecondaryControl control) {
         return has(PrimaryControl::activate_secondary_controls) &&
                (get(Field32::secondary_controls) & control_bit(control)) != 0;
@@ -239,7 +239,7 @@ public:
     constexpr bool ia32e_guest() { return has(EntryControl::ia32e_mode_guest); }
 
 private:
-    // Out of line, for two hundred rules call them.
+    // Out of line, because two hundred rules call them.
     [[gnu::noinline]] constexpr std::uint64_t value(std::uint32_t encoding) {
         const std::optional<std::uint64_t> known = vmcs_.find(encoding);
         if (!known.has_value()) {

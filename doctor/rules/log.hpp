@@ -24,7 +24,7 @@ inline void log_finding(const Finding &finding) {
             sdm.number);
         return;
     }
-    if (rule.failure == FailureClass::suspicious) { // the whole value is, and no bit of it
+    if (rule.failure == FailureClass::suspicious) { // the whole value, so no bit is named
         vtx_log_error(
             "%s: %s (%04xH) is %#llx: %s (suspicious: legal, but hardly meant; SDM, %s%s%s)",
             rule.id, field_name(finding.field), finding.field, static_cast<ull>(finding.value),
@@ -37,7 +37,7 @@ inline void log_finding(const Finding &finding) {
         static_cast<ull>(finding.bits), sdm.title, space, sdm.number);
 }
 
-/// Tells what no rule forbids and the host would not survive.
+/// Logs what no rule forbids but the host would not survive.
 inline void log_suspicions(const Verdict &verdict) {
     for (std::uint32_t i = 0; i < verdict.count; ++i) {
         if (all_rules[verdict.findings[i].rule].failure == FailureClass::suspicious) {

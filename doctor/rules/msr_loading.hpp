@@ -42,7 +42,7 @@ constexpr Write write(Examination &x, std::uint32_t index, std::uint64_t value) 
     case Msr::sysenter_cs:
     case Msr::star:
         return Write::works;
-    case Msr::fmask: // whether its reserved half faults, the SDM does not say
+    case Msr::fmask: // the SDM does not say whether its reserved half faults
         return (value >> 32) != 0 ? Write::unknown : Write::works;
     case Msr::efer:
         return (value & ~x.cpu.efer_bits) != 0 ? Write::faults : Write::unknown;

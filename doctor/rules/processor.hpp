@@ -95,7 +95,7 @@ struct EntrySituation {
 inline constexpr std::uint64_t efer_bits_intel64 = Efer::sce | Efer::lme | Efer::lma | Efer::nxe;
 
 /// Bits of IA32_DEBUGCTL that some processor has: LBR, BTF, and bits 14:6. Bit 2 (bus locks) and
-/// bit 15 (RTM) depend on CPUID. Which of bits 14:6 a model lacks, CPUID does not tell, so a rule
+/// bit 15 (RTM) depend on CPUID. CPUID does not tell which of bits 14:6 a model lacks, so a rule
 /// can only object to what no processor has.
 inline constexpr std::uint64_t debugctl_bits_any = 0x7fc3;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// Where the rules of VM entry are in the SDM, in the words that a finding prints: the title first,
-/// for it does not change; then the number in the pinned edition.
+/// because it does not change, then the number in the pinned edition.
 #pragma once
 
 namespace vtx::entry_checks {

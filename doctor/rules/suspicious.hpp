@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
 /// What no rule of VM entry forbids and no hypervisor wants: the guest runs, and the machine dies
-/// at the VM exit or soon after it. Zeroes, mostly, of fields that nobody wrote.
+/// at the VM exit or soon after it. Mostly these are zeroes in fields that nobody wrote.
 /// \sdm{loading-host-control-registers-debug-registers-msrs}
 /// \sdm{loading-host-segment-and-descriptor-table-registers} \sdm{loading-host-rip-rsp-and-rflags}
 #pragma once
@@ -24,7 +24,7 @@ constexpr void not_zero(Examination &x, FieldNatural field) {
     }
 }
 
-/// The address is in the half of programs, where 64-bit kernels have no tables of theirs.
+/// The address is in the half for programs, where 64-bit kernels have no tables.
 constexpr void in_the_kernel(Examination &x, FieldNatural field) {
     if (x.now.ia32e_mode && (x.get(field) >> 47) == 0) {
         x.fault(field, 0);

@@ -11,9 +11,8 @@
 
 namespace vtx::entry_checks {
 
-/// How a VM entry ends that breaks a rule. In the order in which the processor gets there: whatever
-/// is wrong with controls or host state is found before guest state is looked at, and MSRs are
-/// loaded last.
+/// How a VM entry that breaks a rule ends, in the order in which the processor gets there: it looks
+/// at controls and host state before guest state, and loads MSRs last.
 enum class FailureClass : std::uint8_t {
     controls,    ///< VMfailValid, VM-instruction error 7. \sdm{checks-on-vmx-controls}
     host_state,  ///< VMfailValid, error 8. \sdm{checks-on-vmx-controls-and-host-state-area}
@@ -41,8 +40,8 @@ struct Rule {
 /// A list of field encodings with static storage, for Rule::fields.
 template <auto... field> inline constexpr std::uint32_t field_list[] = {field_encoding(field)...};
 
-/// Makes a row of a table of rules. A constructor would do, but not for a type that a kernel module
-/// keeps in read-only data without a run-time initialiser in sight.
+/// Makes a row of a table of rules. Not a constructor, so that a kernel module can keep rules in
+/// read-only data and needs no initialiser at run time.
 template <auto... field>
 constexpr Rule rule(
     const char *id, FailureClass failure, const char *must, const char *sdm,
@@ -63,7 +62,7 @@ struct Finding {
 /// Rules for which a Verdict has room. all_rules is checked against it.
 inline constexpr std::size_t rule_limit = 256;
 
-/// Why a rule could not be decided, as far as it is not a field that is unknown.
+/// Why a rule could not be decided, where the reason is not an unknown field.
 struct Undecided {
     static constexpr std::uint16_t no = 0;             ///< it was decided
     static constexpr std::uint16_t memory = 0xffff;    ///< it looks into memory that was not given
@@ -85,7 +84,7 @@ struct Prediction {
     bool error_8 = false;            ///< VMfailValid with error 8 is possible.
     std::uint8_t qualifications = 0; ///< Of exit 33: bit n is 1 if qualification n is possible.
     std::uint32_t msr_entry = 0;     ///< Of exit 34: the qualification; 0 if it is not exit 34.
-    bool undefined = false; ///< A rule is broken of which the SDM does not say the outcome.
+    bool undefined = false; ///< A rule is broken, and the SDM does not say what happens then.
     bool certain = false;   ///< No undecided rule could change the above.
 
     /// Adds what one breach leads to. \param entry of the MSR-load list, counted from 1
@@ -112,7 +111,7 @@ struct Prediction {
         }
     }
 
-    /// Keeps of what was added the outcome that comes first.
+    /// Of the outcomes that were added, keeps the one that comes first.
     constexpr void settle() {
         if (error_7 || error_8) {
             qualifications = 0;

@@ -86,7 +86,7 @@ MACHINES: dict[str, tuple[dict[str, str | None], dict[str, str], list[str], list
                        ["(Hyper-V)", "-ExposeVirtualizationExtensions $true"], ["WSL"]),
     "WSL2": ({**VM, "proc/version": f"Linux version {WSL}"}, {"virt": "microsoft", "release": WSL},
              ["(WSL2)", "nestedVirtualization=true", "missing; this kernel is not Debian's",
-              "the lab is the way", "how-to/virtual-machine"], ["Set-VMProcessor", "apt install"]),
+              "use the lab", "how-to/virtual-machine"], ["Set-VMProcessor", "apt install"]),
     "Xen": ({**cpu(""), "sys/hypervisor/type": "xen"}, {}, ["(Xen)", silicon.ANY_SWITCH], []),
     "an unknown hypervisor": (VM, {"virt": "vm-other"}, ["an unknown one", silicon.ANY_SWITCH], []),
     # kernels
@@ -107,7 +107,7 @@ MACHINES: dict[str, tuple[dict[str, str | None], dict[str, str], list[str], list
     "Secure Boot, lockdown unseen": ({**SECURE_BOOT, LOCKDOWN: None}, {},
                                      ["Perhaps in the way: Secure Boot is on", READY], []),
     "no lockdown in this kernel": ({LOCKDOWN: None, SIG: None, "sys/kernel/security/lsm": "yama"},
-                                   {}, [READY, "not in this kernel"], ["not to be seen"]),
+                                   {}, [READY, "not in this kernel"], ["not visible"]),
     "a kernel without modules": ({"proc/modules": None}, {}, ["cannot load any module"], [READY]),
     "modules_disabled": ({"proc/sys/kernel/modules_disabled": "1\n"}, {},
                          ["modules_disabled is 1"], [READY]),

@@ -182,7 +182,7 @@ def here(yes: bool) -> Costs:
     if not yes and not (ui.can_ask() and ui.ask(
             "This loads modules of this checkout into this machine's kernel. A defect can stop it"
             " at once: save your work first. Go on?")):
-        raise LabError("Nothing was done. (Where nobody can answer, say --yes.)")
+        raise LabError("Nothing was done. (Without a terminal, pass --yes.)")
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     found = read(output.splitlines())
     return Costs(f"{_processor(flags)}, Linux {platform.release()}",

@@ -109,7 +109,7 @@ def refuse_wrong_divisions() -> None:
     if verdict.read_bytes() == b"wrong":
         raise LabError(
             f"Bochs {version()} ({program}) cannot boot Linux: it divides 64-bit numbers wrongly,"
-            " as GCC 15 and later build it (Bochs's bug 668). Take the package bochs of"
+            " if GCC 15 or later built it (Bochs's bug 668). Take the package bochs of"
             f" {platforms.names()}, or run the lab in its container, which has that one.")
 
 

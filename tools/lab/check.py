@@ -20,7 +20,7 @@ def run() -> int:
     ui.say(ui.bold("For loading the modules into this machine's own kernel (make, insmod)"))
     found = _silicon()
     ui.say()
-    ui.say("./lab run: " + ("ready." if ready else "will first do what is said above."))
+    ui.say("./lab run: " + ("ready." if ready else "will first get what is missing above."))
     ui.say("insmod on this machine: " + found.verdict())
     return 0
 

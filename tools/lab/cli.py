@@ -75,7 +75,7 @@ def _add_guest_commands(commands: _Commands) -> None:
     one.add_argument("--kvm", action="store_true",
                      help="boot in QEMU with KVM instead of Bochs: an Intel processor executes the"
                      " VMX instructions (never run by us: please report what happens)")
-    one.add_argument("--verbose", action="store_true", help="show the kernel's other lines, too")
+    one.add_argument("--verbose", action="store_true", help="also show the kernel's own lines")
 
     one = commands.add("debug", "run a step under Bochs's debugger, stopping at every VM exit", """\
   ./lab debug 04
@@ -103,7 +103,7 @@ def _add_guest_commands(commands: _Commands) -> None:
 """, lambda args: test.run(args.k, args.accept, args.yes))
     one.add_argument("-k", default="", metavar="EXPR", help="only tests that match (as in pytest)")
     one.add_argument("--accept", action="store_true",
-                     help="take what the steps log now as what is expected")
+                     help="from now on expect what the steps log now")
 
     commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
   ./lab soak
@@ -118,7 +118,7 @@ def _add_guest_commands(commands: _Commands) -> None:
     _take_machine(one)
     one.add_argument("--here", action="store_true", help="on this machine, not in the emulated PC")
     one.add_argument("--json", action="store_true", help="print JSON")
-    one.add_argument("--accept", action="store_true", help="keep the figures in the tree")
+    one.add_argument("--accept", action="store_true", help="write the figures into the tree")
 
 
 def _add_step_commands(commands: _Commands) -> None:
@@ -139,8 +139,8 @@ def _add_step_commands(commands: _Commands) -> None:
     one.add_argument("old", metavar="NN")
     one.add_argument("new", metavar="MM")
     one.add_argument("files", nargs="*", metavar="FILE")
-    one.add_argument("--stat", action="store_true", help="names only")
-    one.add_argument("--all", action="store_true", help="README.md and expected/, too")
+    one.add_argument("--stat", action="store_true", help="show only the names of the files")
+    one.add_argument("--all", action="store_true", help="also compare README.md and expected/")
 
     one = commands.add("sync", "carry an edit forward to the later steps' identical copies", """\
   ./lab sync --dry-run               says what it would copy
@@ -169,15 +169,15 @@ def _add_exercise_commands(commands: _Commands) -> None:
 """, lambda args: grade.start(args.number, args.again), debian=False)
     one.add_argument("number", nargs="?", default="", metavar="NN-N")
     one.add_argument("--again", action="store_true",
-                     help="make the folder anew; what was in it is kept beside it")
+                     help="make the folder again, and keep the old one beside it")
 
-    one = commands.add("grade", "build your exercise, run it, and say what is not right", """\
+    one = commands.add("grade", "build your exercise, run it, and say what is wrong", """\
   ./lab grade                        the one that you touched last
   ./lab grade 01-1
-  ./lab grade 01-1 --hint            a hint; once more, and there is another
+  ./lab grade 01-1 --hint            a hint; run it again for the next one
 """, lambda args: grade.run(args.number, args.hint, args.yes))
     one.add_argument("number", nargs="?", default="", metavar="NN-N")
-    one.add_argument("--hint", action="store_true", help="a hint instead of a verdict")
+    one.add_argument("--hint", action="store_true", help="give a hint instead of a verdict")
 
     commands.add("progress", "list the exercises, and which of them are done", """\
   ./lab progress
@@ -196,7 +196,7 @@ def _add_house_commands(commands: _Commands) -> None:
 """, _setup)
     one.add_argument("groups", nargs="*", metavar="GROUP",
                      help=f"of {', '.join(packages.groups())} (default: all)")
-    one.add_argument("--print", action="store_true", help="install nothing")
+    one.add_argument("--print", action="store_true", help="print the apt line, install nothing")
 
     one = commands.add("docs", "build the book", """\
   ./lab docs
@@ -206,13 +206,13 @@ def _add_house_commands(commands: _Commands) -> None:
     one.add_argument("--yes", "-y", action="store_true",
                      help="do not ask before installing what is missing")
     one.add_argument("--open", action="store_true", help="open the book in a browser")
-    one.add_argument("--all", action="store_true", help="an e-book and one page, too")
+    one.add_argument("--all", action="store_true", help="also build an e-book and one long page")
 
     one = commands.add("clean", "remove what was built", """\
   ./lab clean                        keeps the downloaded kernels
   ./lab clean --all
 """, lambda args: clean.run(args.all), debian=False)
-    one.add_argument("--all", action="store_true", help="the downloads, too")
+    one.add_argument("--all", action="store_true", help="also remove the downloads")
 
 
 def _take_steps(parser: Parser) -> None:

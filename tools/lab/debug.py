@@ -20,7 +20,7 @@ INTRODUCTION = """
 Bochs stops at every VM exit and shows a prompt. Its commands: r, sreg, creg, info cpu, u /8,
 s, c, q.
 Ctrl-C stops the machine wherever it is. The guest's kernel log goes to {log}
-The emulated screen, of which you need nothing, is offered to a VNC viewer on this machine.
+You do not need the emulated screen. A VNC viewer on this machine can show it.
 """
 
 

@@ -190,7 +190,7 @@ def put_back(text: str, exercise: Exercise) -> str:
 def _comment(exercise: Exercise, indent: str) -> str:
     """The comment with which a region begins: what to do, and what to read."""
     if exercise.kind == "write":
-        first = [f"To do: {exercise.sentence()}. (Take this line away when it is.)"]
+        first = [f"To do: {exercise.sentence()}. (Remove this line when it is written.)"]
     elif exercise.kind == "repair":
         first = [f"Exercise {exercise.number}: there is a mistake between the two marks. Mend it."]
     else:

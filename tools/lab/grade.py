@@ -76,7 +76,7 @@ def _task(exercise: Exercise) -> str:
     if exercise.reading:
         text += ["Read in the SDM:", *[f"  {title}" for title in exercises.sdm(exercise)], ""]
     if exercise.source:
-        text += ["A mistake of this kind was told in public:", f"  {exercise.source}", ""]
+        text += ["A mistake of this kind was reported in public:", f"  {exercise.source}", ""]
     text += [f"Then:    ./lab grade {exercise.number}",
              f"A hint:  ./lab grade {exercise.number} --hint", ""]
     return "\n".join(text)
@@ -164,7 +164,7 @@ def _graded(exercise: Exercise, yes: bool) -> bool:
         return False
     if exercise.is_unwritten():
         _line(grading.Verdict("the exercise is written", False, exercise.sentence()))
-        ui.say(f"    Write it in {shown(exercise.work / exercise.file)}, and take away the line"
+        ui.say(f"    Write it in {shown(exercise.work / exercise.file)}, and remove the line"
                " that says so.")
         return False
     about = bochs.Machine(cpus=exercise.processors).boot_seconds()

@@ -20,7 +20,7 @@ OLDEST = (6, 1)
 SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 CAP_SYS_MODULE = 16
 SECURE_BOOT_ON = "on (which by itself refuses no module: lockdown and sig_enforce do)"
-NOT_SEEN = "not to be seen (securityfs is not mounted)"
+NOT_SEEN = "not visible (securityfs is not mounted)"
 
 #: Hypervisors as systemd-detect-virt calls them: their name, and what makes them pass VT-x on.
 HYPERVISORS = {
@@ -34,19 +34,19 @@ HYPERVISORS = {
     "microsoft": ("Hyper-V", "switch this machine off, then on the host"
                   " Set-VMProcessor -VMName NAME -ExposeVirtualizationExtensions $true"),
     "wsl": ("WSL2", "nestedVirtualization=true in .wslconfig would do that, but no package has"
-            " its kernel's headers, so the lab is the way"),
+            " its kernel's headers, so use the lab"),
     "xen": ("Xen", ""),
     "parallels": ("Parallels", ""),
     "amazon": ("Amazon EC2", ""),
     "google": ("Google Compute Engine", ""),
 }
-ANY_SWITCH = "switch nested virtualization on there for this machine, if it can be"
+ANY_SWITCH = "switch nested virtualization on there for this machine, if possible"
 #: How the machine's maker (DMI) or its model begins in a virtual machine.
 MAKERS = {"VMware": "vmware", "innotek": "oracle", "VirtualBox": "oracle", "Microsoft": "microsoft",
           "KVM": "kvm", "QEMU": "kvm", "OpenStack": "kvm", "Xen": "xen", "Parallels": "parallels",
           "Amazon": "amazon", "Google": "google"}
 
-#: Whose kernels look how, and what installs their build tree. common/step.mk knows the same.
+#: How kernels are named, and what installs their build tree. common/step.mk knows the same.
 KERNELS = (
     ("debian", "*-amd64", "sudo apt install linux-headers-{}"),
     ("ubuntu", "*.0-[1-9]*-[a-z]*", "sudo apt install linux-headers-{}"),
@@ -140,7 +140,7 @@ def _processor(host: Host, found: Findings) -> None:
         value, cause, page = "yes (vmx in /proc/cpuinfo)", "", ""
     elif vendor in ("AuthenticAMD", "HygonGenuine") or "svm" in flags:
         value = "no: AMD's processors have SVM instead, another instruction set"
-        cause, page = "this CPU has no VT-x, so the lab is the way", "quick-start"
+        cause, page = "this CPU has no VT-x, so use the lab", "quick-start"
     elif below:
         value = (f"not passed on by the hypervisor below ({name}): nested virtualization is off"
                  " there, or it has none")
@@ -151,7 +151,7 @@ def _processor(host: Host, found: Findings) -> None:
         cause = ("the firmware switched VT-x off: allow it in the set-up menu, then switch the"
                  " power off")
     else:
-        value = "not to be seen: the CPU lacks it, or the firmware switched it off"
+        value = "not visible: the CPU lacks it, or the firmware switched it off"
         cause, page = "this CPU shows no VT-x", "how-to/own-machine"
     found.rows["VT-x"] = value
     if cause:
@@ -197,7 +197,7 @@ def _other_hypervisors(host: Host, found: Findings) -> None:
     """Modules of this kernel that hold VMX, or may."""
     page, loaded = "how-to/kvm-in-the-way", []
     if "vmx" not in _flags(host):  # a KVM that is built in may be there and have given up at boot
-        found.rows["other hypervisors"] = "of no matter without VT-x"
+        found.rows["other hypervisors"] = "do not matter without VT-x"
         return
     if host.exists("sys/module/kvm_intel"):
         users = host.read("sys/module/kvm_intel/refcnt")  # none if it is built in
@@ -247,7 +247,7 @@ def headers_help(host: Host) -> str:
     whose = next((NAMES[key] for key in ids if key in NAMES), "")
     if hypervisor(host) == "wsl":
         return (f"this kernel is not {whose or 'the distribution'}'s but Microsoft's (WSL2), and no"
-                " package has its build tree: the lab is the way")
+                " package has its build tree, so use the lab")
     if whose:
         return f"this kernel is not {whose}'s: its build tree comes from whoever built it"
     return f"which package of {system.get('PRETTY_NAME', 'this system')} has them is not known here"

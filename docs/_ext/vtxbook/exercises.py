@@ -64,7 +64,7 @@ def page(exercise: data.Exercise) -> list[str]:
     if exercise.reading:
         lines += ["Read " + ", ".join(f":sdm:`{key}`" for key in exercise.reading) + ".", ""]
     if exercise.source:
-        lines += [f"A mistake of this kind was told in public: `the thread <{exercise.source}>`__.",
+        lines += [f"A mistake of this kind was reported: `the thread <{exercise.source}>`__.",
                   ""]
     lines += ["The grader looks for this:", ""]
     lines += [f"* {as_rst(check.expect)}" + (f" (on ``{check.on}``)" if check.on else "")
