@@ -97,7 +97,7 @@ def test_wide_screen(html: Path, page: Page, name: str) -> None:
 
 
 def test_pages_of_sources(html: Path, page: Page) -> None:
-    """The page of a file, too: no listing that scrolls, and the line that was asked for is marked."""
+    """The page of a file does not scroll, either, and marks the line that was asked for."""
     sources = sorted((html / "source").rglob("*.html"))
     assert len(sources) > 30
     for source in sources:

@@ -37,14 +37,14 @@ def changed(path: Path) -> frozenset[int]:
                      for line in range(first + 1, end + 1))
 
 
-def numbers(path: Path, shown: list[str], after: str) -> list[int]:
-    """The line number of each line shown, which are consecutive but for the marks between them.
+def numbers(path: Path, wanted: list[str], after: str) -> list[int]:
+    """The number of each line wanted, which are consecutive but for the marks between them.
 
     `after` is in the line where the search begins.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     begin = next(at for at, line in enumerate(lines) if after in line)
-    wanted = [line.strip() for line in shown]
+    wanted = [line.strip() for line in wanted]
     for first in range(begin, len(lines)):
         found, at = [], first
         while len(found) < len(wanted) and at < len(lines):
@@ -55,7 +55,7 @@ def numbers(path: Path, shown: list[str], after: str) -> list[int]:
             at += 1
         if len(found) == len(wanted):
             return found
-    raise ValueError(f"{path}: these lines are not in it: {shown}")
+    raise ValueError(f"{path}: these lines are not in it: {wanted}")
 
 
 def with_numbers(html: str, lines: list[tuple[int, bool]], anchors: bool = False) -> str:
@@ -110,11 +110,15 @@ def page_of(name: str) -> str:
     return f"source/{name}"
 
 
+def shown() -> list[str]:
+    """The files of which the book shows a part."""
+    return sorted({name for page in paths.pages()
+                   for name in SHOWN.findall(page.read_text(encoding="utf-8"))})
+
+
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """A page for each file of which the book shows a part."""
-    names = {name for page in paths.pages()
-             for name in SHOWN.findall(page.read_text(encoding="utf-8"))}
-    for name in sorted(names if app.builder.name == "html" else ()):
+    """A page for each of these files."""
+    for name in shown() if app.builder.name == "html" else ():
         path = paths.ROOT / name
         text = path.read_text(encoding="utf-8").rstrip("\n")
         lines = [(n, n in changed(path)) for n in range(1, len(text.splitlines()) + 1)]

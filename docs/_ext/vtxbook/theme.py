@@ -14,6 +14,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from . import sourcefiles
+
 STYLE = Path("_static") / "styles" / "furo.css"
 IMPORT = "@import url(/javascript/normalize.css/normalize.css);"
 NORMALIZE = Path("/usr/share/javascript/normalize.css/normalize.css")
@@ -69,9 +71,11 @@ def remove_stale_pages(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     kept = {"genindex", "search"}
+    sources = {Path(app.outdir) / f"{sourcefiles.page_of(name)}.html"
+               for name in sourcefiles.shown()}
     for page in Path(app.outdir).rglob("*.html"):
         name = page.relative_to(app.outdir).with_suffix("").as_posix()
-        if name not in app.env.found_docs and name not in kept and not name.startswith("source/"):
+        if not (name in app.env.found_docs or name in kept or page in sources):
             page.unlink()
 
 
