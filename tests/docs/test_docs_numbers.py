@@ -6,6 +6,8 @@ import re
 
 from lab.common import ROOT
 
+#: Files whose numbers are those of the machine.
+KINDS = (".c", ".h", ".hpp", ".cpp", ".S", ".def", ".txt")
 BY_HAND = (ROOT / "tests/lab/modules/by_hand/sequence.S").read_text(encoding="utf-8")
 
 
@@ -23,6 +25,33 @@ def row(table: str, name: str) -> list[str]:
     found = re.search(rf"\(({name},.*)\)$", text, re.MULTILINE)
     assert found, name
     return [part.strip(' "') for part in found.group(1).split(",")]
+
+
+def test_numbers_of_figures() -> None:
+    """Each hexadecimal number in a figure stands in a log, in a session or in the code."""
+    known = {int(number, 16) for folder in ("common", "doctor/rules", "docs/sessions", "step*")
+             for file in ROOT.glob(f"{folder}/**/*.*") if file.suffix in KINDS
+             for number in re.findall(r"\b0x([0-9a-fA-F]+)", file.read_text(encoding="utf-8"))}
+    known |= {half for number in known for half in (number >> 32, number & 0xffffffff)}
+    known |= {1 << 31 | reason for reason in (33, 34)}  # entry failures, by exit_reasons.def
+    known.add(1 << 31 | 1 << 11 | 3 << 8 | 13)  # which the next test takes apart
+    assert int(row("exit_reasons", "entry_failure_guest_state")[1]) == 33
+    assert int(row("exit_reasons", "entry_failure_msr_loading")[1]) == 34
+    for figure in (ROOT / "docs" / "figures").glob("*.svg"):
+        text = re.sub("<[^>]*>", " ", figure.read_text(encoding="utf-8"))
+        for number in re.findall(r"\b0x[0-9a-fA-F]+", text):
+            assert int(number, 16) in known, f"{figure.name}: {number}"
+
+
+def test_bits_of_the_injected_event() -> None:
+    """The figure of an injected #GP has the bits of its word, from the left to the right."""
+    text = (ROOT / "docs" / "figures" / "event-injection.svg").read_text(encoding="utf-8")
+    word = 1 << 31 | 1 << 11 | 3 << 8 | 13
+    assert f"0x{word:08X}" in text
+    boxes = re.findall(r'class="mono b"[^>]*>([01 …]+)<', text)[:5]
+    valid, reserved, code, kind, vector = (box.replace(" ", "") for box in boxes)
+    assert set(reserved) == {"0", "…"}
+    assert int(valid, 2) << 31 | int(code, 2) << 11 | int(kind, 2) << 8 | int(vector, 2) == word
 
 
 def test_bits_of_cr4() -> None:

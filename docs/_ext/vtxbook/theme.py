@@ -83,9 +83,9 @@ def let_names_break(app: Sphinx, page: str, template: str, context: dict[str, An
                     _: object) -> None:
     """In a narrow column a name may go on in the next line behind "_", "::" and "/"."""
     if app.builder.format == "html" and app.builder.name != "epub" and "body" in context:
-        context["body"] = re.sub(
-            r'(?<=<span class="pre">)[^<]*',
-            lambda name: re.sub(r"(?<=[A-Za-z0-9])(_|::|/)(?=\w)", r"\1<wbr>", name[0]), context["body"])
+        joint = re.compile(r"(?<=[A-Za-z0-9])(_|::|/)(?=\w)")
+        context["body"] = re.sub(r'(?<=<span class="pre">)[^<]*',
+                                 lambda name: joint.sub(r"\1<wbr>", name[0]), context["body"])
 
 
 def leave_out_search(app: Sphinx, page: str, template: str, context: dict[str, Any],
