@@ -21,14 +21,14 @@ cxx-refused = $(shell LC_ALL=C $(CXX) $(_c_flags) -fsyntax-only -x c++ /dev/null
 	grep -o "'-[^']*'" | tr -d "'" | sort -u)
 
 # No system headers (the kernel has no libc), only libstdc++'s freestanding ones, the compiler's
-# own, and the stand-in for the one libc header that libstdc++ asks for; then common/ and what lies
-# beside it (doctor/rules). The compiler itself lists where it looks. libstdc++'s folders are those
+# own, and the stand-in for the one libc header that libstdc++ asks for; then what lies beside
+# common/ (doctor/rules). The compiler itself lists where it looks. libstdc++'s folders are those
 # with a part c++ in their path (Gentoo: g++-v14).
 cxx-includes := -nostdinc -nostdinc++ \
 	-isystem $(shell $(CXX) -print-file-name=include) \
 	$(addprefix -isystem ,$(shell LC_ALL=C $(CXX) -E -x c++ -v /dev/null 2>&1 | \
 		sed -nE 's!^ (/[^ ]*/(c\+\+|g\+\+-v[0-9]+)(/[^ ]*)?)$$!\1!p')) \
-	-isystem $(vtx-common)/freestanding -I$(vtx-common) -I$(vtx-common)/..
+	-isystem $(vtx-common)/freestanding -I$(vtx-common)/..
 
 # Whatever needs a run-time library that the kernel does not have is switched off.
 cxx-language := -std=gnu++20 -ffreestanding \
@@ -72,8 +72,11 @@ $(obj)/common-%.o: $(vtx-common)/vmx/%.c FORCE
 # Kbuild looks a module's name up by the source file's name, which it does not find for these.
 $(obj)/common-%.o: modname = $(basename $(notdir $(obj-m)))
 
-ccflags-y += -I$(vtx-common)
-asflags-y += -I$(vtx-common)
+# A step's files include each other by their bare names, whether they lie in its folder or in its
+# core/, which steps have from 07 on. (W=1 warns of a folder that does not exist.)
+vtx-folders := $(addprefix -I,$(src) $(wildcard $(src)/core) $(vtx-common))
+ccflags-y += $(vtx-folders)
+asflags-y += $(vtx-folders)
 
 # No calls into ftrace at the beginning of functions, in C or C++, so no code of a scope is traced.
 ccflags-remove-y += $(CC_FLAGS_FTRACE)

@@ -75,11 +75,30 @@ bool vtx_fails_here(void);
  *  there were. From now on nothing fails on purpose. */
 void vtx_log_fault_points(void);
 
+/* ---- common/kernel/large_page.c ---------------------------------------------------------- */
+
+/** 2 MiB of zeroes in one piece, at a physical address that 2 MiB divide. Null if there is no such
+ *  piece, which is common on a machine that has run for long. May sleep. Counts as a point that can
+ *  fail (`fail_at`). */
+void *vtx_large_page_allocate(void);
+
+/** Gives such a piece back. Null is allowed and does nothing. */
+void vtx_large_page_free(void *page);
+
 /* ---- common/kernel/msr.c ---------------------------------------------------------------- */
 
 /** Reads a model-specific register that may not exist. Returns 0, or -EIO if RDMSR faulted.
  *  Allowed with interrupts off. */
 int vtx_read_msr_safe(uint32_t msr, uint64_t *value);
+
+/* ---- common/kernel/fpu.c ----------------------------------------------------------------- */
+
+/** From here to vtx_fpu_end() the x87, SSE, AVX and AVX-512 registers are the caller's: Linux has
+ *  saved what a program had in them. With interrupts off, and in a task's context. */
+void vtx_fpu_begin(void);
+
+/** The program's registers come back before it runs again. With interrupts off. */
+void vtx_fpu_end(void);
 
 /* ---- common/kernel/cpus.c --------------------------------------------------------------- */
 

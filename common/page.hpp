@@ -48,6 +48,34 @@ private:
     mutable bool kept_ = false;
 };
 
+/// 2 MiB of zeroes in one piece, aligned to 2 MiB: what one entry of a page directory can map.
+/// Empty until allocate() succeeded. Not copied, not moved.
+class LargePage {
+public:
+    static constexpr std::size_t size = std::size_t{2} << 20; ///< In bytes.
+
+    constexpr LargePage() = default;
+    ~LargePage() { vtx_large_page_free(memory_); }
+    LargePage(const LargePage &) = delete;
+    LargePage &operator=(const LargePage &) = delete;
+
+    /// Takes a piece from the kernel. False if there is none, though 512 pages may be had. May
+    /// sleep. Called once.
+    [[nodiscard]] bool allocate() {
+        memory_ = static_cast<std::byte *>(vtx_large_page_allocate());
+        return memory_ != nullptr;
+    }
+
+    /// The bytes. Null before allocate() succeeded.
+    std::byte *bytes() const { return memory_; }
+
+    /// Where the processor finds them.
+    PhysicalAddress physical() const { return PhysicalAddress{vtx_page_physical(memory_)}; }
+
+private:
+    std::byte *memory_ = nullptr;
+};
+
 /// The one owner of a T in memory of its own, for what is too large for a kernel stack.
 /// Empty until allocate() succeeded.
 template <typename T> class Box {

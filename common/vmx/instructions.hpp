@@ -147,4 +147,29 @@ inline Result vmwrite(std::uint32_t encoding, std::uint64_t value) {
     return result_of(Instruction::vmwrite, carry, zero);
 }
 
+/// INVEPT: forgets translations that came from EPT. `type` is 1 for those of one EPT pointer, 2 for
+/// all. In VMX operation only. \sdm{invept-invalidate-translations-derived-from-ept}
+inline Result invept(std::uint64_t type, std::uint64_t ept_pointer) {
+    const struct { std::uint64_t ept_pointer, reserved; } descriptor{ept_pointer, 0};
+    bool carry = false, zero = false;
+    asm volatile("invept %[descriptor], %[type]"
+                 : "=@ccc"(carry), "=@ccz"(zero)
+                 : [descriptor] "m"(descriptor), [type] "r"(type)
+                 : "memory");
+    return result_of(Instruction::invept, carry, zero);
+}
+
+/// INVVPID: forgets translations that are tagged with a VPID. `type` is 1 for those of one VPID, 2
+/// for those of all but 0, which is the host's. In VMX operation only.
+/// \sdm{invvpid-invalidate-translations-based-on-vpid}
+inline Result invvpid(std::uint64_t type, std::uint16_t vpid) {
+    const struct { std::uint64_t vpid, linear_address; } descriptor{vpid, 0};
+    bool carry = false, zero = false;
+    asm volatile("invvpid %[descriptor], %[type]"
+                 : "=@ccc"(carry), "=@ccz"(zero)
+                 : [descriptor] "m"(descriptor), [type] "r"(type)
+                 : "memory");
+    return result_of(Instruction::invvpid, carry, zero);
+}
+
 } // namespace vtx

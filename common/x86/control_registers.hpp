@@ -158,6 +158,15 @@ template <unsigned number> [[gnu::always_inline]] inline void write_dr(std::uint
     return (std::uint64_t{high} << 32) | low;
 }
 
+/// Writes XCR0. A value that the processor does not have gives \#GP. Precondition as read_xcr0().
+[[gnu::always_inline]] inline void write_xcr0(std::uint64_t value) {
+    asm volatile("xsetbv"
+                 :
+                 : "a"(static_cast<std::uint32_t>(value)),
+                   "d"(static_cast<std::uint32_t>(value >> 32)), "c"(0u)
+                 : "memory");
+}
+
 /// RFLAGS as it is now.
 [[gnu::always_inline]] inline std::uint64_t read_rflags() {
     std::uint64_t value = 0;

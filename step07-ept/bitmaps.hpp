@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// The bitmaps: which MSRs and which ports leave the guest.
+#pragma once
+
+#include <cstdint>
+
+#include "page.hpp"
+#include "x86/msr.hpp"
+
+namespace vtx {
+
+/// Three pages that the processor asks at each RDMSR, WRMSR, IN and OUT: a bit that is 1 makes the
+/// guest exit. All begin as ones. \sdm{msr-bitmap-address} \sdm{i-o-bitmap-addresses}
+class Bitmaps {
+public:
+    /// False if there is no memory.
+    [[nodiscard]] bool allocate() {
+        for (Page *page : {&msrs_, &ports_low_, &ports_high_}) {
+            if (!page->allocate())
+                return false;
+            __builtin_memset(page->bytes(), 0xff, page_size);
+        }
+        return true;
+    }
+
+    /// Lets the guest read and write an MSR without an exit. It must be one that the host's value
+    /// comes back to when the scope ends.
+    void let_through(Msr msr) const {
+        const auto number = static_cast<std::uint32_t>(msr);
+        // A quarter for each of: reads of 0 to 1FFFH, reads of C0000000H to C0001FFFH, and writes
+        // of the same two.
+        const std::uint32_t high = number >= 0xc0000000 ? 1024u : 0u;
+        const std::uint32_t byte = high + (number & 0x1fff) / 8;
+        const auto bit = static_cast<std::byte>(1u << number % 8);
+        msrs_.bytes()[byte] &= ~bit;
+        msrs_.bytes()[2048 + byte] &= ~bit;
+    }
+
+    PhysicalAddress msrs() const { return msrs_.physical(); }
+    PhysicalAddress ports_low() const { return ports_low_.physical(); }   ///< 0 to 0x7FFF
+    PhysicalAddress ports_high() const { return ports_high_.physical(); } ///< 0x8000 to 0xFFFF
+
+private:
+    Page msrs_, ports_low_, ports_high_;
+};
+
+} // namespace vtx
