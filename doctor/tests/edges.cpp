@@ -112,6 +112,18 @@ const Edge edges[] = {
     {"", L, true, [](P &p) { use_apic(p); p.set(Field64::virtual_apic_address, 0x101000); p.memory[0x101080] = 0x750; p.set(Field32::tpr_threshold, 5); }},
     {"C08", L, true, [](P &p) { use_apic(p); p.set(Field64::virtual_apic_address, 0x100001); p.set(Field32::tpr_threshold, 5); }, e(Field64::virtual_apic_address), 1},
 
+    // Bitmaps and the VPID.
+    {"", L, true, [](P &p) { p.add(PrimaryControl::use_io_bitmaps); p.set(Field64::io_bitmap_a, 0); p.set(Field64::io_bitmap_b, top40 - 0x1000); }},
+    {"C06", L, true, [](P &p) { p.add(PrimaryControl::use_io_bitmaps); p.set(Field64::io_bitmap_b, top40); }, e(Field64::io_bitmap_b), top40},
+    {"C06", L, true, [](P &p) { p.add(PrimaryControl::use_io_bitmaps); p.with(Field64::io_bitmap_a, 0x800); }, e(Field64::io_bitmap_a), 0x800},
+    {"", L, true, [](P &p) { p.drop(PrimaryControl::use_io_bitmaps); p.set(Field64::io_bitmap_a, ~0ull); }},
+    {"", L, true, [](P &p) { p.add(PrimaryControl::use_msr_bitmaps); p.set(Field64::msr_bitmap, top40 - 0x1000); }},
+    {"C07", L, true, [](P &p) { p.add(PrimaryControl::use_msr_bitmaps); p.set(Field64::msr_bitmap, top40 | 0x800); }, e(Field64::msr_bitmap), top40 | 0x800},
+    {"", L, true, [](P &p) { p.drop(PrimaryControl::use_msr_bitmaps); p.set(Field64::msr_bitmap, ~0ull); }},
+    {"", L, true, [](P &p) { use_secondary(p, SecondaryControl::enable_vpid); p.set(Field16::vpid, 1); }},
+    {"", L, true, [](P &p) { use_secondary(p, SecondaryControl::enable_vpid); p.set(Field16::vpid, 0xffff); }},
+    {"", L, true, [](P &p) { use_secondary(p, SecondaryControl::enable_vpid); p.drop(SecondaryControl::enable_vpid); p.set(Field16::vpid, 0); }},
+
     // Posted interrupts, VM functions, EPT.
     {"", L, true, [](P &p) { use_posted_at(p, 0x100040); p.set(Field16::posted_interrupt_vector, 0xff); }},
     {"C17d", L, true, [](P &p) { use_posted_at(p, 0x10003f); }, e(Field64::posted_interrupt_descriptor), 0x3f},
@@ -122,6 +134,11 @@ const Edge edges[] = {
     {"C20", L, true, [](P &p) { p.cpu.vmx.ept_vpid |= 1u << 7; p.set(Field64::ept_pointer, 0x102016); }, e(Field64::ept_pointer), 0x38},
     {"C20", L, true, [](P &p) { p.cpu.vmx.ept_vpid |= 1u << 7; p.set(Field64::ept_pointer, 0x10203e); }, e(Field64::ept_pointer), 0x38},
     {"C23", L, true, [](P &p) { p.with(Field64::ept_pointer, top40 | 0xf00); }, e(Field64::ept_pointer), top40 | 0xf00},
+    {"", L, true, [](P &p) { p.set(Field64::ept_pointer, (top40 - 0x1000) | 0x1e); }},
+    {"", L, true, [](P &p) { use_secondary(p, SecondaryControl::ept_violation_ve); p.drop(SecondaryControl::enable_ept); p.set(Field64::ve_information_address, top40 - 0x1000); }}, // needs no EPT
+    {"C31", L, true, [](P &p) { use_secondary(p, SecondaryControl::ept_violation_ve); p.set(Field64::ve_information_address, top40); }, e(Field64::ve_information_address), top40},
+    {"", L, true, [](P &p) { use_secondary(p, SecondaryControl::enable_pml); p.set(Field64::pml_address, top40 - 0x1000); }},
+    {"C24b", L, true, [](P &p) { use_secondary(p, SecondaryControl::enable_pml); p.set(Field64::pml_address, top40); }, e(Field64::pml_address), top40},
     {"C32", L, true, [](P &p) { use_secondary(p, SecondaryControl::pt_uses_guest_physical); p.add(EntryControl::load_rtit_ctl); p.add(ExitControl::clear_rtit_ctl); p.drop(SecondaryControl::enable_ept); }, e(Field32::secondary_controls), 2},
     {"C35a", L, true, [](P &p) { use_tertiary(p, TertiaryControl::enable_hlat); p.drop(SecondaryControl::enable_ept); }, e(Field32::secondary_controls), 2},
     {"C35a", L, true, [](P &p) { use_tertiary(p, TertiaryControl::ept_paging_write_control); p.drop(SecondaryControl::enable_ept); }, e(Field32::secondary_controls), 2},
