@@ -45,7 +45,7 @@ def projects() -> dict[str, list[Path]]:
     # The rules themselves are rows of tables; what a caller uses is declared in these. A project of
     # its own: Doxygen confuses vtx::Failure and vtx::entry_checks::Failure.
     result["entry_checks"] = [paths.ROOT / f"doctor/rules/{name}.hpp"
-                              for name in ("entry_checks", "verdict", "processor")]
+                              for name in ("entry_checks", "verdict", "processor", "ept_walk")]
     for folder in paths.steps():
         own = [p for p in stepdiff.own_files(folder) if p.suffix in headers]
         result[f"step{folder.name[4:6]}"] = own

@@ -13,7 +13,7 @@ struct SdmSection {
     const char *number; ///< In volume 3C of 325384-059US, June 2016: "26.2.1.3".
 };
 
-/// The sections that the rules name.
+/// The sections that the rules and the walk of EPT name.
 inline constexpr SdmSection sdm_sections[] = {
     {"vm-execution-control-fields-in-vm-entry", "VM-Execution Control Fields", "26.2.1.1"},
     {"vm-exit-control-fields-in-vm-entry", "VM-Exit Control Fields", "26.2.1.2"},
@@ -39,6 +39,8 @@ inline constexpr SdmSection sdm_sections[] = {
      "Loading Host Segment and Descriptor-Table Registers", "27.5.2"},
     {"loading-host-rip-rsp-and-rflags", "Loading Host RIP, RSP, and RFLAGS", "27.5.3"},
     {"vm-entry-controls-for-msrs", "VM-Entry Controls for MSRs", "24.8.2"},
+    {"ept-misconfigurations", "EPT Misconfigurations", "28.2.3.1"},
+    {"ept-violations", "EPT Violations", "28.2.3.2"},
 };
 
 /// What a finding prints: the title, and the number, which is empty if the rule is newer than the

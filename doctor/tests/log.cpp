@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What log.hpp says of a verdict. In a kernel the lines go to its log; here they are kept.
+// What log.hpp says of a verdict, and log_ept_walk.hpp of a walk. In a kernel the lines go to its
+// log; here they are kept.
 #include "doctor/rules/log.hpp"
+#include "doctor/rules/log_ept_walk.hpp"
+#include "ept_tables.hpp"
 #include "rules_fixture.hpp"
 
 #include <gtest/gtest.h>
@@ -29,6 +32,12 @@ void tell(const Verdict &verdict) {
     lines.clear();
     errors.clear();
     log_verdict(verdict);
+}
+
+void tell(const EptWalk &walk) {
+    lines.clear();
+    errors.clear();
+    log_ept_walk(walk);
 }
 
 } // namespace
@@ -157,6 +166,77 @@ TEST(Log, GoesThroughAllRules) {
     ASSERT_EQ(lines.size(), 3u);
     EXPECT_EQ(lines[0].find("doctor: C01 is undecided: whether"), 0u) << lines[0];
     EXPECT_EQ(lines[1].find("doctor: W08 is undecided: whether"), 0u) << lines[1];
+}
+
+TEST(LogEptWalk, TellsEachLevelAndThePage) {
+    EptTables tables;
+    tables.entry(3) = 0x102005;
+    tell(tables.walk());
+    EXPECT_EQ(errors, Lines{});
+    EXPECT_EQ(
+        lines, (Lines{
+                   "doctor: EPT PML4E at 0x100008 is 0x101007: rwx",
+                   "doctor: EPT PDPTE at 0x101010 is 0x102005: r-x",
+                   "doctor: EPT PDE at 0x102018 is 0x103007: rwx",
+                   "doctor: EPT PTE at 0x103020 is 0x5037: rwx",
+                   "doctor: guest-physical 0x8080604567 is host-physical 0x5567, in a 4-KByte page "
+                   "of memory type WB: r-x, any other access is an EPT violation"}));
+}
+
+TEST(LogEptWalk, TellsLargePagesAndThatPatDoesNotCount) {
+    EptTables tables;
+    tables.entry(2) = 0x2000f3;
+    tell(tables.walk());
+    ASSERT_EQ(lines.size(), 4u);
+    EXPECT_EQ(
+        lines[3], "doctor: guest-physical 0x8080604567 is host-physical 0x204567, in a 2-MByte "
+                  "page of memory type WB, whatever the guest's PAT says: rw-, any other access is "
+                  "an EPT violation");
+    tables.entry(3) = 0x87;
+    tell(tables.walk());
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(
+        lines[2], "doctor: guest-physical 0x8080604567 is host-physical 0x604567, in a 1-GByte "
+                  "page of memory type UC: rwx");
+}
+
+TEST(LogEptWalk, TellsWhichEntryIsNotPresent) {
+    EptTables tables;
+    tables.entry(3) = 0;
+    tell(tables.walk());
+    EXPECT_EQ(errors, Lines{});
+    EXPECT_EQ(
+        lines, (Lines{
+                   "doctor: EPT PML4E at 0x100008 is 0x101007: rwx",
+                   "doctor: EPT PDPTE at 0x101010 is 0: ---",
+                   "doctor: guest-physical 0x8080604567 is not mapped: bits 2:0 of its EPT PDPTE "
+                   "are 0, so an access is an EPT violation (SDM, EPT Violations 28.2.3.2)"}));
+}
+
+TEST(LogEptWalk, TellsWhatIsMisconfigured) {
+    EptTables tables;
+    tables.entry(4) = 0x101087;
+    tell(tables.walk());
+    EXPECT_EQ(lines, Lines{"doctor: EPT PML4E at 0x100008 is 0x101087: rwx"});
+    EXPECT_EQ(
+        errors, Lines{"doctor: guest-physical 0x8080604567 is misconfigured: its EPT PML4E sets "
+                      "bits that are reserved at this level; at fault: 0x80 (SDM, EPT "
+                      "Misconfigurations 28.2.3.1)"});
+}
+
+TEST(LogEptWalk, TellsWhatItCannotDo) {
+    EptTables tables;
+    tables.memory.erase(EptTables::entry_address(3));
+    tell(tables.walk());
+    EXPECT_EQ(lines, Lines{"doctor: EPT PML4E at 0x100008 is 0x101007: rwx"});
+    EXPECT_EQ(
+        errors, Lines{"doctor: guest-physical 0x8080604567 leads to an EPT PDPTE at 0x101010, "
+                      "which cannot be read"});
+    tell(tables.walk(0x100026));
+    EXPECT_EQ(lines, Lines{});
+    EXPECT_EQ(
+        errors, Lines{"doctor: guest-physical 0x8080604567 is not translated: the EPTP asks for a "
+                      "page-walk length other than 4"});
 }
 
 } // namespace
