@@ -40,6 +40,12 @@ constexpr std::uint64_t ept_pointer(PhysicalAddress first_table, unsigned levels
     return first_table.value | std::uint64_t{levels - 1} << 3 | 6;
 }
 
+/// The entry of a table at a physical address; null if the address lies outside the table.
+inline const std::uint64_t *entry_in(const Page &table, PhysicalAddress address) {
+    const std::uint64_t offset = address.value - table.physical().value;
+    return offset < page_size ? &table.entries()[offset / 8] : nullptr;
+}
+
 /// Maps guest-physical addresses from 0 on, in blocks of 2 MiB. The guest can have 512 blocks, as
 /// many as one page directory has entries, so one table of each upper level is enough.
 class Ept {
@@ -72,6 +78,14 @@ public:
             table.entries()[i] = EptEntry::ram(pages[i].physical()).value;
         directory_.entries()[number] = EptEntry::table(table.physical()).value;
         // [exercise 07-1]
+    }
+
+    /// The entry at a physical address, if it lies in one of the upper tables; else null.
+    const std::uint64_t *entry(PhysicalAddress address) const {
+        for (const Page *table : {&pml4_, &pdpt_, &directory_})
+            if (const std::uint64_t *const found = entry_in(*table, address))
+                return found;
+        return nullptr;
     }
 
     /// What the VMCS must hold.

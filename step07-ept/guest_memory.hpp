@@ -44,6 +44,15 @@ public:
 
     const Ept &ept() const { return ept_; }
 
+    /// The EPT entry at a physical address; null if none of the tables lies there.
+    const std::uint64_t *ept_entry(PhysicalAddress address) const {
+        const std::uint64_t *found = ept_.entry(address);
+        for (const Block &block : blocks_)
+            if (found == nullptr && block.pages)
+                found = entry_in(block.pages->table, address);
+        return found;
+    }
+
     /// Bytes of RAM.
     std::uint64_t size() const { return size_; }
 

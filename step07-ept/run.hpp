@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "exit.hpp"
+#include "explain_ept.hpp"
 #include "guest.hpp"
 #include "handle.hpp"
 #include "scope.hpp"
@@ -66,6 +67,8 @@ inline int tell_end(Guest &guest) {
     if (guest.doctor.has_looked())
         guest.doctor.tell(guest.vcpu.vmx);
     log_end(guest.vm.end);
+    if (guest.vm.end.how == Ending::ept_misconfiguration)
+        explain_ept(guest.vcpu, guest.vm);
     return guest.vm.end.error();
 }
 
