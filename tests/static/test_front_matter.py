@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import docs
+from lab import docs, steps
 from lab.common import ROOT, step_folders
 
 DEMANDED = ("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "SECURITY.md",
@@ -114,7 +114,8 @@ def test_licence_texts_are_whole() -> None:
 
 def test_modules_say_the_same_licence() -> None:
     for folder in step_folders():
-        assert 'MODULE_LICENSE("GPL");' in (folder / "module.c").read_text(encoding="utf-8")
+        module = steps.files(folder)["module.c"]
+        assert 'MODULE_LICENSE("GPL");' in module.read_text(encoding="utf-8")
 
 
 def citation() -> dict[str, str | list[str]]:

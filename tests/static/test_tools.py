@@ -16,6 +16,7 @@ import pytest
 
 from lab import bochs, clean, common, image, platforms, steps, test as lab_test, watch
 from lab.common import LabError, UsageError
+from trees import write_step as write
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
@@ -217,9 +218,6 @@ def test_archive_is_what_cpio_reads(scratch: Path) -> None:
 
 # --- the tables of files ----------------------------------------------------------------------
 
-README = "# Step\n\n## In this folder\n\n| File | New? | What it is |\n|---|---|---|\n"
-
-
 @pytest.fixture
 def tree(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two small steps whose tables tell the truth."""
@@ -230,14 +228,6 @@ def tree(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(scratch, "step02-two", {"Makefile": "m", "same.hpp": "s", "other.hpp": "p"},
           {"Makefile": "as in 01", "same.hpp": "as in 01", "other.hpp": "changed"})
     return scratch
-
-
-def write(root: Path, step: str, files: dict[str, str], states: dict[str, str]) -> None:
-    (root / step).mkdir(exist_ok=True)
-    for name, text in files.items():
-        (root / step / name).write_text(text)
-    rows = "".join(f"| `{name}` | {state} | what |\n" for name, state in states.items())
-    (root / step / "README.md").write_text(README + rows + "\n## Run it\n")
 
 
 def test_true_tables_are_accepted(tree: Path) -> None:

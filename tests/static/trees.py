@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds of the steps from nothing, each made once for all tests that look at it."""
+"""Builds of the steps from nothing, each made once for all tests that look at it; made-up steps."""
 from __future__ import annotations
 
 import concurrent.futures
@@ -53,6 +53,17 @@ def copy_sources(target: Path, folders: list[Path]) -> None:
         for name in build.sources(folder):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, place / name)
+
+
+def write_step(root: Path, step: str, files: dict[str, str], states: dict[str, str]) -> None:
+    """A made-up step: some files, and a README with the second column of its table."""
+    (root / step).mkdir(exist_ok=True)
+    for name, text in files.items():
+        (root / step / name).parent.mkdir(exist_ok=True)
+        (root / step / name).write_text(text, encoding="utf-8")
+    head = "# Step\n\n## In this folder\n\n| File | New? | What it is |\n|---|---|---|\n"
+    rows = "".join(f"| `{name}` | {state} | what |\n" for name, state in states.items())
+    (root / step / "README.md").write_text(head + rows + "\n## Run it\n", encoding="utf-8")
 
 
 def shared_objects(step: Path) -> set[str]:

@@ -242,7 +242,7 @@ int exercise_start(void)
 KBUILD = """
 # As long as {file} says so, insmod starts exercise.c instead of the step.
 ifneq ($(shell grep -F '{sentence}' $(src)/{file}),)
-CFLAGS_module.o := -Dstep_start=exercise_start
+CFLAGS_{object} := -Dstep_start=exercise_start
 {module}-y += exercise.o
 endif
 """
@@ -264,8 +264,9 @@ def make_work(exercise: Exercise, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     steps.copy_to(exercise.step, target)
     (target / exercise.file).write_text(starting_file(exercise), encoding="utf-8")
+    of_module_c = steps.files(exercise.step)["module.c"].with_suffix(".o")
     words = {"sentence": exercise.sentence(), "file": exercise.file, "module": exercise.module,
-             "number": exercise.number}
+             "number": exercise.number, "object": str(of_module_c.relative_to(exercise.step))}
     if exercise.kind == "write":
         (target / "exercise.c").write_text(UNWRITTEN.format(**words), encoding="utf-8")
         with open(target / "Kbuild", "a", encoding="utf-8") as kbuild:

@@ -130,7 +130,7 @@ def _latest() -> str:
     if not found:
         raise UsageError("No exercise is begun: ./lab exercise lists them.")
     return max(found, key=lambda path: max(
-        file.stat().st_mtime for file in path.iterdir() if file.name != "progress.json")).name
+        file.stat().st_mtime for file in path.rglob("*") if file.name != "progress.json")).name
 
 
 def _hint(exercise: Exercise, progress: Progress) -> int:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The steps as folders: what their READMEs claim about their files, diff, sync and copy."""
+"""The steps as folders: what their READMEs claim about their files, diff, sync and copy.
+
+A step of Part II has at the top of its folder what it introduces or changes, and in core/ what it
+takes over unchanged. Files are compared by name, wherever they lie.
+"""
 from __future__ import annotations
 
 import difflib
@@ -14,6 +18,11 @@ from .common import ROOT, SHARED, LabError, UsageError, module_name, shown, step
 
 #: Not lesson files: a README describes its own step, expected/ holds what the step logs.
 NOT_LESSONS = ("README.md", "expected")
+#: The one subfolder for what a step of Part II takes over unchanged, and the first such step.
+CORE = "core"
+PART_TWO = "07"
+#: Make and kbuild look for these at the top of a step, so they stay there.
+PLUMBING = ("Kbuild", "Makefile")
 HEADING = "## In this folder"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([\w./]+)"', re.MULTILINE)
 
@@ -50,6 +59,21 @@ def lesson_files(folder: Path) -> list[str]:
     return [str(name) for name in build.sources(folder) if name.parts[0] not in NOT_LESSONS]
 
 
+def files(folder: Path) -> dict[str, Path]:
+    """The lesson files of a step by name, wherever they lie."""
+    return {Path(name).name: folder / name for name in lesson_files(folder)}
+
+
+def is_part_two(folder: Path) -> bool:
+    """Whether a step has core/, and takes over only what it uses."""
+    return folder.name[4:6] >= PART_TWO
+
+
+def nearest(folders: list[Path], name: str) -> Path | None:
+    """The file of this name in the last of some steps that has one."""
+    return next((found for folder in reversed(folders) if (found := files(folder).get(name))), None)
+
+
 def by_number(number: str) -> Path | None:
     """The folder of step NN, if it exists."""
     return next((f for f in step_folders() if f.name[4:6] == number), None)
@@ -66,74 +90,91 @@ def lies(folder: Path) -> list[str]:
               if listed.count(name) > 1]
     found += [f"{folder.name}/{name} is not in the table" for name in lesson_files(folder)
               if name not in listed]
-    earlier = [f for f in step_folders() if f.name < folder.name]
-    before = earlier[-1] if earlier else None
     for row in rows:
         if not (folder / row.name).is_file():
             found.append(f"{folder.name}/{row.name} is in the table but not in the folder")
-        elif message := _state_lie(folder, row, before):
+        elif message := _place_lie(folder, row) or _state_lie(folder, row):
             found.append(f"{folder.name}/{row.name}: {message}")
     return found
 
 
-def _state_lie(folder: Path, row: Row, before: Path | None) -> str:
+def _place_lie(folder: Path, row: Row) -> str:
+    """What is wrong with where a file lies, or nothing. It may still not be what the row says."""
+    *places, name = Path(row.name).parts
+    if not is_part_two(folder):
+        return "a step of Part I has no subfolder for files of the lesson" if places else ""
+    if places not in ([], [CORE]):
+        return f"a step has no subfolder but {CORE}/"
+    if places and (folder / name).exists():
+        return "a file of this name is at the top, too"
+    if places and (name in PLUMBING or not row.origin):
+        return f"'{row.state}', but {CORE}/ has only what is taken over unchanged"
+    if not places and row.origin and name not in PLUMBING:
+        return f"'{row.state}', so its place is {CORE}/"
+    return ""
+
+
+def _state_lie(folder: Path, row: Row) -> str:
     """What is wrong with the second column of a row, or nothing."""
-    own = (folder / row.name).read_bytes()
-    previous = before / row.name if before else None
-    same = bool(previous and previous.is_file() and previous.read_bytes() == own)
+    own, name = (folder / row.name).read_bytes(), Path(row.name).name
+    before = nearest([step for step in step_folders() if step < folder], name)
+    same = before is not None and before.read_bytes() == own
     if row.origin:
         origin = by_number(row.origin)
         if not origin or origin >= folder:
             return f"'{row.state}' names no earlier step"
-        if not (origin / row.name).is_file():
+        source = files(origin).get(name)
+        if not source:
             return f"'{row.state}', but {origin.name} has no such file"
-        if (origin / row.name).read_bytes() != own:
-            return f"'{row.state}', but it differs from {origin.name}'s (./lab sync?)"
-        if not same and before != origin:
-            return f"'{row.state}', but it is not the same in {before.name if before else '?'}"
-        return ""
-    exists = bool(previous and previous.is_file())
+        if source.read_bytes() != own:
+            return f"'{row.state}', but it differs from {shown(source)} (./lab sync?)"
+        return "" if same or not before else (
+            f"'{row.state}', but it is not the same as {shown(before)}")
     if row.state == "new":
-        return f"'new', but {before.name} has it" if exists and before else ""
+        return f"'new', but {shown(before.parent)} has it" if before else ""
     if row.state == "changed":
-        if not exists:
-            return "'changed', but the step before has no such file"
-        return f"'changed', but it is the same as in {before.name}" if same and before else ""
+        if not before:
+            return "'changed', but no earlier step has such a file"
+        return f"'changed', but it is the same as {shown(before)}" if same else ""
     return f"the second column says {row.state!r}, not new, changed or as in NN"
 
 
 def diff(old: Path, new: Path, names: list[str], everything: bool, summary: bool) -> int:
     """Carries out ./lab diff."""
+    ours, theirs = files(old), files(new)
     if everything:
-        listed = [str(name) for folder in (old, new) for name in build.sources(folder)]
-    else:
-        listed = lesson_files(old) + lesson_files(new)
-    listed = sorted(set(listed))
+        for folder, found in ((old, ours), (new, theirs)):
+            found |= {str(name): folder / name for name in build.sources(folder)
+                      if name.parts[0] in NOT_LESSONS}
+    if old < new:  # what `new` took over from a step before `old` is not new in it
+        for name in theirs.keys() - ours.keys():
+            if source := nearest([step for step in step_folders() if step < old], name):
+                ours[name] = source
+    names = [name.removeprefix(f"{CORE}/") for name in names]
     for name in names:
-        if name not in listed:
+        if name not in {**ours, **theirs}:
             raise UsageError(f"Neither {old.name} nor {new.name} has a file {name!r}.")
-    rows = {row.name: row for row in table(new)}
-    for name in listed:
+    rows = {Path(row.name).name: row for row in table(new)}
+    for name in sorted({**ours, **theirs}):
         if names and name not in names:
             continue
-        before, after = _lines(old / name), _lines(new / name)
-        if before == after:
-            continue
+        before, after = _lines(ours.get(name)), _lines(theirs.get(name))
+        if before == after or after is None and is_part_two(new) and name not in names:
+            continue  # a step of Part II takes over only what it uses
         state = "new" if before is None else "gone" if after is None else "changed"
         what = f"  {rows[name].what}" if name in rows else ""
         ui.say(ui.bold(f"{state:8}{name}") + what)
         if not summary:
-            for line in difflib.unified_diff(before or [], after or [], f"{old.name}/{name}",
-                                             f"{new.name}/{name}", lineterm=""):
+            for line in difflib.unified_diff(before or [], after or [],
+                                             shown(ours.get(name, old / name)),
+                                             shown(theirs.get(name, new / name)), lineterm=""):
                 ui.say(_coloured(line))
             ui.say()
     return 0
 
 
-def _lines(path: Path) -> list[str] | None:
-    if not path.is_file():
-        return None
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+def _lines(path: Path | None) -> list[str] | None:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path else None
 
 
 def _coloured(line: str) -> str:
@@ -150,9 +191,10 @@ def sync(dry: bool) -> int:
     for folder in step_folders():
         for row in table(folder):
             origin = by_number(row.origin) if row.origin else None
-            if not origin or origin >= folder or not (origin / row.name).is_file():
+            source = files(origin).get(Path(row.name).name) if origin else None
+            target = folder / row.name
+            if not origin or origin >= folder or not source:
                 continue
-            source, target = origin / row.name, folder / row.name
             if target.is_file() and target.read_bytes() == source.read_bytes():
                 continue
             if _modified(target) and not _modified(source):
@@ -163,6 +205,7 @@ def sync(dry: bool) -> int:
             ui.say(f"{shown(source)} → {shown(target)}")
             count += 1
             if not dry:
+                target.parent.mkdir(exist_ok=True)  # a row may be there before its file
                 shutil.copyfile(source, target)
     ui.say(f"{count} file{'' if count == 1 else 's'} {'would be ' if dry else ''}carried forward.")
     return 0
