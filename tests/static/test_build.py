@@ -52,8 +52,9 @@ FOR_THE_KERNEL = re.compile(r"-m\S+|-f(?:cf-|no-jump|stack|patchable|no-red|func
                             r"|no-strict-overflow)\S*")
 
 
-def kernel_options(command_file: Path) -> set[str]:
-    """The options of that kind in what kbuild remembers of a compilation."""
+def kernel_options(tree: Tree, source: Path) -> set[str]:
+    """The options of that kind in what kbuild remembers of compiling a step's file."""
+    command_file = tree.folder / source.relative_to(ROOT).with_name(f".{source.stem}.o.cmd")
     line = command_file.read_text(encoding="utf-8").splitlines()[0]
     return {word for word in line.split() if FOR_THE_KERNEL.fullmatch(word)}
 
@@ -61,11 +62,11 @@ def kernel_options(command_file: Path) -> set[str]:
 def test_cxx_is_compiled_as_the_kernels_c(tree: Tree) -> None:
     ibt = "CONFIG_X86_KERNEL_IBT=y" in (tree.kdir / "include/config/auto.conf").read_text("ascii")
     for step in tree.steps:
-        folder = tree.folder / step.name
-        in_c = kernel_options(folder / ".module.o.cmd")
+        sources = steps.files(step)
+        in_c = kernel_options(tree, sources["module.c"])
         assert {"-mno-red-zone", "-mno-sse", "-mcmodel=kernel"} <= in_c, in_c
         assert ("-fcf-protection=branch" in in_c) == ibt, in_c
-        assert kernel_options(folder / ".step.o.cmd") == in_c
+        assert kernel_options(tree, sources["step.cpp"]) == in_c
 
 
 def test_module_is_where_the_reader_is_told(tree: Tree) -> None:
@@ -227,7 +228,7 @@ def commands() -> list[dict[str, object]]:
 
 def test_compile_commands_name_every_source(commands: list[dict[str, object]]) -> None:
     listed = {entry["file"] for entry in commands}
-    wanted = {str(step / name) for step in STEPS for name in ("module.c", "step.cpp")}
+    wanted = {str(steps.files(step)[name]) for step in STEPS for name in ("module.c", "step.cpp")}
     assert wanted <= listed
     assert all(Path(str(name)).exists() for name in listed)
 
@@ -245,7 +246,8 @@ def test_clang_tidy_is_kept(commands: list[dict[str, object]], scratch: Path) ->
     def tidy(step: Path) -> str:
         log = scratch / f"{step.name}.log"
         proc.run_logged(["clang-tidy", "-p", str(scratch), "--quiet",
-                         *(f"--extra-arg={word}" for word in clang), str(step / "step.cpp")], log)
+                         *(f"--extra-arg={word}" for word in clang),
+                         str(steps.files(step)["step.cpp"])], log)
         return log.read_text(encoding="utf-8")
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -2,12 +2,14 @@
 """Steps of Part II: at the top what is new or changed, in core/ what is taken over unchanged."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from lab import build, common, exercises, steps
-from trees import write_step
+from lab import build, common, compile_commands, exercises, kernels, steps
+from lab.common import ROOT
+from trees import copy_sources, make, write_step
 
 KBUILD = "x-y := module.o step.o\ninclude $(src)/../common/cxx.mk\n"
 SEVEN = {"Makefile": "as in 06", "Kbuild": "changed", "step.cpp": "changed", "ept.hpp": "new",
@@ -129,3 +131,30 @@ def test_exercise_starts_in_the_place_of_core_module_c(tree: Path) -> None:
     exercises.make_work(exercises.Exercise("07-1", "title", "write", "step.cpp", "", "task", [],
                                            "", (), []), tree / "mine")
     assert "CFLAGS_core/module.o := " in (tree / "mine/Kbuild").read_text()
+
+
+def test_step_with_core_builds_and_is_cleaned(scratch: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step 04 with C, assembly and nearly all headers in core/: no word of warning from make W=1,
+    and clangd is told of the files there."""
+    step = scratch / "step04-launch"
+    copy_sources(scratch, [ROOT / step.name])
+    (step / "core").mkdir()
+    for name in steps.lesson_files(step):
+        if name not in ("Kbuild", "Makefile", "step.cpp", "vcpu.hpp"):  # core/ includes vcpu.hpp
+            (step / name).rename(step / "core" / name)
+    kbuild = (step / "Kbuild").read_text(encoding="utf-8")
+    (step / "Kbuild").write_text(re.sub(r" (module|vm_enter|guest)\.o", r" core/\1.o", kbuild),
+                                 encoding="utf-8")
+    before = build.sources(scratch)
+    kdir = kernels.headers(kernels.DEFAULT)
+    result = make(step, kdir, "W=1", "-j2")
+    assert result.returncode == 0 and "warning" not in result.stdout.replace("warning: pahole", "")
+    assert "core/vm_enter.o" in result.stdout
+
+    monkeypatch.setattr(build, "tree", lambda kernel: scratch)
+    listed = {entry["file"] for entry in compile_commands.entries(kernels.DEFAULT)}
+    assert {f"{ROOT}/{step.name}/{name}" for name in ("core/module.c", "step.cpp")} <= listed
+    assert make(step, kdir, "clean").returncode == 0
+    left = [path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(before)

@@ -73,6 +73,18 @@ def test_libstdcxx_is_found(distribution: str, scratch: Path) -> None:
     assert folders == ["/compiler/include", *kept, f"{ROOT}/common/freestanding"]
 
 
+@pytest.mark.parametrize("core", [True, False])
+@pytest.mark.parametrize("src", ["absolute", "."])  # before and since Linux 6.13
+def test_step_and_its_core_are_searched(src: str, core: bool, scratch: Path) -> None:
+    """Before common/, in C, C++ and assembly alike."""
+    step = scratch if src == "absolute" else Path(src)
+    if core:
+        (scratch / "core").mkdir()
+    wanted = [f"-I{step}", *([f"-I{step}/core"] if core else []), f"-I{ROOT}/common"]
+    for variable in ("ccflags-y", "asflags-y"):
+        assert ask(scratch, variable, f"src={step}", "-C", str(scratch)) == wanted
+
+
 def test_what_the_compiler_refuses_is_left_out(scratch: Path) -> None:
     """Options for C alone, whichever they are."""
     only_c = {"-std=gnu11", "-Wno-pointer-sign", "-Wstrict-prototypes", "-Werror=implicit-int",

@@ -15,7 +15,7 @@ from typing import Callable
 
 import pytest
 
-from lab import kernels
+from lab import kernels, steps
 from lab.common import ROOT
 from trees import STEPS, Tree
 
@@ -50,7 +50,7 @@ def functions(tree: Tree) -> Functions:
 def read_functions(folder: Path) -> dict[str, Function]:
     """All functions of a step, from GCC's call graphs. Linux's own are nodes without a stack."""
     functions: dict[str, Function] = {}
-    for path in sorted(folder.glob("*.ci")):
+    for path in sorted(folder.rglob("*.ci")):
         text = path.read_text(encoding="utf-8")
         for name, label in re.findall(r'^node: \{ title: "([^"]*)" label: "([^"]*)"', text,
                                       re.MULTILINE):
@@ -121,6 +121,6 @@ def test_sparse_is_silent(built: Callable[[str], Tree]) -> None:
     assert not said, said
     checked = {"/".join(Path(os.path.normpath(name)).parts[-2:])
                for name in re.findall(r"^  CHECK +(\S+)$", output, re.MULTILINE)}
-    wanted = {f"{step.name}/module.c" for step in STEPS} | {
-        f"{path.parent.name}/{path.name}" for path in (ROOT / "common").rglob("*.c")}
+    sources = [*(steps.files(step)["module.c"] for step in STEPS), *(ROOT / "common").rglob("*.c")]
+    wanted = {f"{path.parent.name}/{path.name}" for path in sources}
     assert checked == wanted

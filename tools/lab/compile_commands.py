@@ -29,7 +29,7 @@ def entries(kernel: str) -> list[dict[str, object]]:
     """One entry a source file that kbuild compiled in the mirror for a kernel."""
     mirror = build.tree(kernel)
     found: dict[str, dict[str, object]] = {}
-    for record in sorted(mirror.glob("step*/.*.o.cmd")):
+    for record in sorted(mirror.glob("step*/**/.*.o.cmd")):
         line = record.read_text(encoding="utf-8").split("\n", 1)[0]
         match = re.match(r"(?:saved)?cmd_\S+ := (.*)$", line)
         if not match:
