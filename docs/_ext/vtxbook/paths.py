@@ -37,8 +37,14 @@ def chapter(number: str) -> list[Path]:
 
 
 def code_files(folder: Path) -> list[Path]:
-    """The source files of a step, by name; what kbuild leaves there is not among them."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and is_code(p))
+    """The source files of a step, those in its core/ too; not what kbuild leaves there."""
+    return sorted(p for place in (folder, folder / "core") for p in place.glob("*")
+                  if p.is_file() and is_code(p))
+
+
+def step_of(file: Path) -> Path | None:
+    """The folder of the step to which a file belongs."""
+    return next((folder for folder in steps() if folder in file.parents), None)
 
 
 def is_code(path: Path) -> bool:

@@ -216,9 +216,10 @@ class SdmTable(SphinxDirective):
 
 
 def _is_copy(file: Path) -> bool:
-    """True for a step's file that the step took over from the one before."""
+    """True for a step's file that the step took over from an earlier one."""
     from .stepdiff import own_files
-    return file.parent in paths.steps() and file not in own_files(file.parent)
+    folder = paths.step_of(file)
+    return folder is not None and file not in own_files(folder)
 
 
 class SdmReading(SphinxDirective):

@@ -2,7 +2,7 @@
 """Lines of the sources: their numbers beside each listing, and a page for each file shown.
 
 A listing's caption leads to its lines on the page of the file, `source/<path>.html`. Lines that the
-step before does not have in a file of the same name are marked, unless the whole file is new.
+nearest earlier step with a file of the same name does not have in it are marked.
 """
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ PRE = re.compile(r"(<pre>(?:<span></span>)?)(.*?)\n*(</pre>)", re.DOTALL)
 
 @lru_cache
 def changed(path: Path) -> frozenset[int]:
-    """The numbers of the lines that a step's file does not have from the step before it."""
-    before = stepdiff.previous(path.parent) if path.parent in paths.steps() else None
-    if before is None or not (before / path.name).is_file():
+    """The numbers of the lines that a step's file does not have from an earlier step."""
+    before = stepdiff.earlier(path)
+    if before is None:
         return frozenset()
-    old, new = ((folder / path.name).read_text(encoding="utf-8").splitlines()
-                for folder in (before, path.parent))
+    old, new = (file.read_text(encoding="utf-8").splitlines() for file in (before, path))
     blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return frozenset(line for kind, _, _, first, end in blocks if kind in ("insert", "replace")
                      for line in range(first + 1, end + 1))

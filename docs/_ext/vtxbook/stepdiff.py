@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`.. stepdiff:: 05` what a step changed against the one before: counts, then each file, folded."""
+"""`.. stepdiff:: 05` what a step changed against those before: counts, then each file, folded.
+
+Files are compared by name, wherever they lie: a step of Part II has in core/ what it took over.
+"""
 from __future__ import annotations
 
 import difflib
@@ -16,7 +19,7 @@ from . import details, exercises, filled, paths
 
 @dataclass
 class Change:
-    """One file of a step against the step before."""
+    """One file of a step against the nearest earlier step that has it."""
 
     path: Path
     kind: str  # "new", "changed", "same", "gone"
@@ -26,22 +29,26 @@ class Change:
     diff: list[str] = field(default_factory=list)
 
 
-def previous(folder: Path) -> Path | None:
-    """The step before a step."""
-    all_steps = paths.steps()
-    number = all_steps.index(folder)
-    return all_steps[number - 1] if number else None
+def earlier(file: Path) -> Path | None:
+    """The file of the same name in the nearest earlier step that has one."""
+    folder = paths.step_of(file)
+    return next((old for before in reversed(paths.steps()) if folder and before < folder
+                 for old in paths.code_files(before) if old.name == file.name), None)
 
 
 @lru_cache
 def changes(folder: Path) -> list[Change]:
-    """Every file of a step, and those of the step before that it dropped; found once a build."""
-    before = previous(folder)
-    result = [_change(file, before) for file in paths.code_files(folder)]
-    if before:
-        names = {file.name for file in paths.code_files(folder)}
+    """Every file of a step, and those of the step before that it dropped; found once a build.
+
+    A step with core/ takes over only what it uses: there it says nothing that a file is gone.
+    """
+    files = paths.code_files(folder)
+    result = [_change(file) for file in files]
+    before = [step for step in paths.steps() if step < folder][-1:]
+    if before and not (folder / "core").is_dir():
+        names = {file.name for file in files}
         result += [Change(old, "gone", removed=len(_lines(old)))
-                   for old in paths.code_files(before) if old.name not in names]
+                   for old in paths.code_files(before[0]) if old.name not in names]
     return result
 
 
@@ -50,9 +57,9 @@ def own_files(folder: Path) -> list[Path]:
     return [c.path for c in changes(folder) if c.kind in ("new", "changed")]
 
 
-def _change(file: Path, before: Path | None) -> Change:
-    old = before / file.name if before else None
-    if old is None or not old.is_file():
+def _change(file: Path) -> Change:
+    old = earlier(file)
+    if old is None:
         return Change(file, "new", added=len(_lines(file)))
     if old.read_bytes() == file.read_bytes():
         return Change(file, "same", since=_origin(file))
@@ -64,11 +71,15 @@ def _change(file: Path, before: Path | None) -> Change:
 
 def _origin(file: Path) -> str:
     """The number of the earliest step from which the file has come unchanged."""
-    folder, content = file.parent, file.read_bytes()
-    while (before := previous(folder)) and (before / file.name).is_file() \
-            and (before / file.name).read_bytes() == content:
-        folder = before
-    return folder.name[4:6]
+    content = file.read_bytes()
+    while (old := earlier(file)) and old.read_bytes() == content:
+        file = old
+    return _shown(file)[4:6]
+
+
+def _name(path: Path) -> str:
+    """A file's path in its step, as the README's table has it."""
+    return _shown(path).split("/", 1)[1]
 
 
 def _shown(path: Path) -> str:
@@ -123,14 +134,14 @@ class StepDiff(SphinxDirective):
                 result.append(self._folded(change, f"+{change.added} −{change.removed}",
                                            "\n".join(change.diff) + "\n", "diff"))
             elif change.kind == "gone":
-                result.append(nodes.paragraph("", "", nodes.literal("", change.path.name),
+                result.append(nodes.paragraph("", "", nodes.literal("", _name(change.path)),
                                               nodes.Text(": no longer here")))
         same = [c for c in found if c.kind == "same"]
         if same:
             items = nodes.bullet_list()
             for change in same:
                 items += nodes.list_item("", nodes.paragraph(
-                    "", "", nodes.literal("", change.path.name),
+                    "", "", nodes.literal("", _name(change.path)),
                     nodes.Text(f": as in step {change.since}")))
             result.append(items)
         return result
@@ -139,7 +150,7 @@ class StepDiff(SphinxDirective):
         block = nodes.literal_block(text, text, language=language)
         block["highlight_args"] = {}
         block["force"] = change.path.suffix == ".S"  # as in listing.py
-        return details.make(f"{change.path.name} ({note})", [block], ("stepdiff",))
+        return details.make(f"{_name(change.path)} ({note})", [block], ("stepdiff",))
 
 
 def setup(app: Sphinx) -> None:
