@@ -55,7 +55,7 @@ struct Exit {
     // [skip]
     /// The instruction is done: the guest goes on behind it. Outside 64-bit code RIP wraps around
     /// at 4 GiB. An instruction also ends the one-instruction shadow of STI and MOV SS, in which
-    /// interrupts are blocked.
+    /// interrupts are blocked. With RFLAGS.TF there is a debug exception behind it.
     /// \sdm{information-for-vm-exits-due-to-instruction-execution-in-vm-exit}
     /// \sdm{table-format-of-interruptibility-state}
     Action skip_instruction() const {
@@ -66,6 +66,9 @@ struct Exit {
             next = static_cast<std::uint32_t>(next);
         vmcs.write(FieldNatural::guest_rip, next);
         clear_shadow();
+        static constexpr std::uint64_t single_step = 1u << 14;
+        if ((vmcs.read(FieldNatural::guest_rflags) & Rflags::tf) != 0)
+            vmcs.write(FieldNatural::guest_pending_debug_exceptions, single_step);
         return Action::resume;
     }
     // [skip]

@@ -52,7 +52,7 @@ public:
 
     std::uint64_t xcr0 = Xcr0::x87; ///< The guest's, as after a reset.
 
-    /// The guest's registers into the processor. Between vtx_fpu_begin() and vtx_fpu_end().
+    /// The guest's registers into the processor.
     void load() const { restore(area_); }
 
     /// Out of it again. What is left there is the initial state, and nothing of the guest's.
@@ -83,12 +83,20 @@ private:
     std::uint64_t offered_ = 0;
 };
 
-/// The processor's registers are the guest's while this lives. Around VMX operation, with
-/// interrupts off: it calls Linux.
+/// Linux keeps its hands off the registers while this lives, and has saved what a program had in
+/// them. Outside VMX operation, with interrupts off.
+class FpuBorrowed {
+public:
+    FpuBorrowed() { vtx_fpu_begin(); }
+    ~FpuBorrowed() { vtx_fpu_end(); }
+    FpuBorrowed(const FpuBorrowed &) = delete;
+    FpuBorrowed &operator=(const FpuBorrowed &) = delete;
+};
+
+/// The processor's registers are the guest's while this lives, within the life of a FpuBorrowed.
 class FpuSwitch {
 public:
     explicit FpuSwitch(GuestFpu &guest) : guest_(guest) {
-        vtx_fpu_begin();
         guest_.load();
         if (guest_.offered() != 0) {
             host_xcr0_ = read_xcr0();
@@ -99,7 +107,6 @@ public:
         if (guest_.offered() != 0)
             write_xcr0(host_xcr0_);
         guest_.save();
-        vtx_fpu_end();
     }
     FpuSwitch(const FpuSwitch &) = delete;
     FpuSwitch &operator=(const FpuSwitch &) = delete;

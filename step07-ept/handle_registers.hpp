@@ -16,17 +16,19 @@ namespace vtx {
 
 // [cr0]
 /// MOV to CR0 that would change a bit of the host's. CD, NW and NE change only in the shadow: the
-/// guest reads what it wrote, and the processor keeps caching. PE and PG cannot be left here.
+/// guest reads what it wrote, and the processor keeps caching. PE and PG cannot be left here. A
+/// processor ignores what is written to ET, always 1, and to reserved bits of the lower half.
 /// \sdm{handling-accesses-to-control-registers}
 inline Action write_guest_cr0(const Exit &exit, std::uint64_t value) {
     static constexpr std::uint64_t in_the_shadow = Cr0::cd | Cr0::nw | Cr0::ne;
+    static constexpr std::uint64_t must_be_1 = Cr0::pe | Cr0::pg;
     CurrentVmcs &vmcs = exit.vmcs;
     const std::uint64_t mask = vmcs.read(FieldNatural::cr0_guest_host_mask);
-    const std::uint64_t shadow = vmcs.read(FieldNatural::cr0_read_shadow);
     const bool nw_without_cd = (value & (Cr0::cd | Cr0::nw)) == Cr0::nw;
 
-    if (((value ^ shadow) & mask & ~in_the_shadow) != 0 || nw_without_cd)
+    if (value >> 32 != 0 || (value & must_be_1) != must_be_1 || nw_without_cd)
         return exit.raise(Vector::general_protection);
+    value = (value & (GuestView::own_cr0 | in_the_shadow)) | must_be_1 | Cr0::et;
     vmcs.write(FieldNatural::cr0_read_shadow, value);
     vmcs.write(
         FieldNatural::guest_cr0, (vmcs.read(FieldNatural::guest_cr0) & mask) | (value & ~mask));
@@ -54,15 +56,22 @@ inline Action handle_cr_access(const Exit &exit) {
 }
 
 /// Exit reason 29. DR0 to DR3 hold the host's breakpoints, so the guest has none of its own: it
-/// reads zeroes and may write them. DR6 says what a debug exception was.
-/// \sdm{table-exit-qualification-for-mov-dr}
+/// reads zeroes and may write them. DR6 says what a debug exception was. This exit comes before the
+/// processor has looked at CR4.DE and at the privilege level, so we look.
+/// \sdm{table-exit-qualification-for-mov-dr} \sdm{relative-priority-of-faults-and-vm-exits}
 inline Action handle_dr_access(const Exit &exit) {
     static constexpr std::uint64_t no_breakpoints = 0x400; // DR7 after a reset
     const DrAccess access = decode_dr_access(exit.qualification());
     const bool status = access.dr == 4 || access.dr == 6,
                control = access.dr == 5 || access.dr == 7;
     const std::uint64_t held = status ? exit.vcpu.dr6 : control ? no_breakpoints : 0;
+    const AccessRights stack{exit.vmcs.read(Field32::guest_ss_access_rights)};
 
+    if ((access.dr == 4 || access.dr == 5) &&
+        (exit.vmcs.read(FieldNatural::guest_cr4) & Cr4::de) != 0)
+        return exit.raise(Vector::invalid_opcode);
+    if (stack.dpl() != 0) // the current privilege level
+        return exit.raise(Vector::general_protection);
     if (access.from_dr) {
         exit.set_general_register(access.general_register, held);
         return exit.skip_instruction();

@@ -23,8 +23,8 @@ namespace vtx {
 
 /// Hands Linux, after the scope, what a VM exit took from it: an NMI or a machine check. Linux's
 /// handler may find that the machine must crash and never return, so it must not run in VMX
-/// operation. This object is made before all others of the scope, so its destructor runs after
-/// theirs, with nothing in between that can fault or be traced.
+/// operation. This object is made before all others that change the processor, so its destructor
+/// runs after theirs, with nothing in between that can fault or be traced.
 struct OwedToHost {
     bool nmi = false, machine_check = false; ///< Set in the scope, after a VM exit for one of them.
 
@@ -64,6 +64,7 @@ template <typename Work> [[gnu::always_inline]] inline Failure in_scope(Vcpu &vc
     Failure failure; // outlives the scope, because VMCLEAR and VMXOFF can fail too
     {
         const InterruptsOff interrupts_off;
+        const FpuBorrowed fpu_borrowed; // calls Linux, so what Linux is owed comes before its end
         OwedToHost owed;
         const FpuSwitch fpu(vcpu.fpu);
         const MsrSwitch msrs(vcpu.msrs);
