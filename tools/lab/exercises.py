@@ -41,11 +41,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A wrong answer that readers give. The grader knows it by what it leads to."""
+    """A wrong answer that readers give. The grader knows it by what it leads to: `log`, or if many
+    lead to the same line, `prints`."""
 
-    log: str  # a whole line of the module's log, without its name
     means: str  # in words
+    log: str = ""  # a whole line of the module's log, without its name
+    prints: str = ""  # a pattern that matches in what the script printed
     code: str = ""  # in place of the region; without it the starting point's own code
+    # Instead of code: what stands once in the region, and what the wrong answer has in its place.
+    change: tuple[str, str] | None = None
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the starting point's own code is this wrong answer."""
+        return not self.code and not self.change
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +130,8 @@ def load(number: str) -> Exercise:
         _expect_names(path, check, Check, set())
     for row in wrong:
         _expect_names(path, row, Wrong, set())
+        if "change" in row:
+            row["change"] = tuple(row["change"])
     try:
         exercise = Exercise(number=number, checks=tuple(Check(**row) for row in checks),
                             wrong=tuple(Wrong(**row) for row in wrong), **data)
@@ -177,7 +188,9 @@ def starting_file(exercise: Exercise, comment: bool = True) -> str:
 
 def wrong_file(exercise: Exercise, wrong: Wrong) -> str:
     """The text of the exercise's file with a wrong answer in it."""
-    before, _, after = split(_read(exercise.step / exercise.file), exercise.number)
+    before, own, after = split(_read(exercise.step / exercise.file), exercise.number)
+    if wrong.change:
+        return before + own.replace(*wrong.change) + after
     return before + (wrong.code or exercise.start) + after
 
 
@@ -254,9 +267,14 @@ ANSWER = """\
 # in doctor/rules/ here, and in the book's reference under "Entry checks".
 rule = ""
 
-# And then? "error 7", "error 8", "exit 33", "exit 34", or "enters".
+# And then? "error 7", "error 8", "exit 33", "exit 34", or "enters".{more}
 outcome = ""
 """
+
+#: A further outcome, from the step on that has EPT.
+ANSWER_EPT = """
+# If it enters, and EPT then ends the guest: "exit 48 at 0x1000", or "exit 49 at 0x1000", with the
+# guest-physical address."""
 
 
 def make_work(exercise: Exercise, target: Path) -> None:
@@ -266,7 +284,8 @@ def make_work(exercise: Exercise, target: Path) -> None:
     (target / exercise.file).write_text(starting_file(exercise), encoding="utf-8")
     of_module_c = steps.files(exercise.step)["module.c"].with_suffix(".o")
     words = {"sentence": exercise.sentence(), "file": exercise.file, "module": exercise.module,
-             "number": exercise.number, "object": str(of_module_c.relative_to(exercise.step))}
+             "number": exercise.number, "object": str(of_module_c.relative_to(exercise.step)),
+             "more": ANSWER_EPT if exercise.number > "07" else ""}
     if exercise.kind == "write":
         (target / "exercise.c").write_text(UNWRITTEN.format(**words), encoding="utf-8")
         with open(target / "Kbuild", "a", encoding="utf-8") as kbuild:

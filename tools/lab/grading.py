@@ -20,7 +20,7 @@ from .exercises import Check, Exercise
 from .run import TAINT
 from .watch import TROUBLE
 
-#: What an exercise's script can use. The guest commands are for step 05.
+#: What an exercise's script can use. The guest commands are for steps from 05 on.
 LIBRARY = r"""
 # load [PARAMETER=VALUE …]: insmod; its status is the module's errno
 load() { /lab/bin/insmod $MODULE "$@" >/run/insmod; rc=$?; echo "@insmod $rc"; return $rc; }
@@ -43,6 +43,10 @@ AUTOMATIC = {"loads": "insmod loads the module, and rmmod unloads it",
 
 _FINDING = re.compile(r"^(\w\d+\w?): .*\(SDM, ")
 _DECODED = re.compile(r"exit reason|VM-instruction error|VMfailInvalid|guest (ended|was)|faulted")
+#: How EPT ends a guest.
+_EPT = re.compile(r"guest ended: EPT (violation|misconfiguration).* guest-physical address (\w+)")
+#: A guest that ran: what step 04 logs, and what those with a guest to its end do.
+_ENTERED = re.compile(r"VMLAUNCH entered the guest|it ended with status 0 after")
 #: What Bochs says of VMX, and of a processor that cannot go on. (Not of MSRs that it lacks.)
 _BOCHS = re.compile(r"^\d+[ep]\[[^\]]*\] (?:>>PANIC<< )?(.*(?:VM[A-Z]+|exception|shutdown).*)$",
                     re.MULTILINE)
@@ -84,7 +88,7 @@ class Answer:
     """A prediction, or what came of it."""
 
     rules: tuple[str, ...]  # a reader gives one; "none" if none is broken
-    outcome: str  # "error 7", "exit 33", "enters", …
+    outcome: str  # "error 7", "exit 33", "exit 48 at 0x1000", "enters", …
 
 
 def script(exercise: Exercise, module: str) -> str:
@@ -186,8 +190,10 @@ def _judge(check: Check, run: Seen) -> Verdict:
 
 
 def explained(exercise: Exercise, run: Seen) -> list[str]:
-    """What the reader did, where the log has a line that only one wrong answer is known to give."""
-    return [wrong.means for wrong in exercise.wrong if wrong.log in run.log]
+    """What the reader did, where the run shows what only one wrong answer is known to lead to."""
+    return [wrong.means for wrong in exercise.wrong
+            if (wrong.log in run.log if wrong.log
+                else re.search(wrong.prints, run.output, re.MULTILINE))]
 
 
 # ---- predictions -----------------------------------------------------------------------------
@@ -200,8 +206,11 @@ def truth(run: Seen) -> Answer:
         outcome = f"error {error[1]}"
     elif failed := re.search(r"VM entry failed: exit reason 0x800000(\w\w)", text):
         outcome = f"exit {int(failed[1], 16)}"
+    elif stopped := _EPT.search(text):
+        reason = 48 if stopped[1] == "violation" else 49
+        outcome = f"exit {reason} at {stopped[2]}"
     else:
-        outcome = "enters" if "VMLAUNCH entered the guest" in text else "neither"
+        outcome = "enters" if _ENTERED.search(text) else "neither"
     return Answer(rules or ("none",), outcome)
 
 

@@ -53,6 +53,12 @@ def folded(title: str, body: Iterable[str]) -> list[str]:
     return [f".. details:: {title}", "", *("   " + line for line in body), ""]
 
 
+def told_wrong(wrong: data.Wrong) -> str:
+    """A wrong answer in a list: the line that it leads to, or what it has, and what it means."""
+    first = wrong.log or " ".join(wrong.change[1].split() if wrong.change else ())
+    return f"* ``{first}``: {as_rst(' '.join(wrong.means.split()))}."
+
+
 def page(exercise: data.Exercise) -> list[str]:
     """One exercise, as lines of a page's source."""
     title = f"{exercise.number}: {exercise.title}"
@@ -76,7 +82,7 @@ def page(exercise: data.Exercise) -> list[str]:
         lines += [f"As you get it, the module does not load: ``{exercise.module}: "
                   f"{exercise.sentence()}``. The line that says so is in your file.", ""]
     for wrong in exercise.wrong:
-        if not wrong.code:
+        if wrong.is_start:
             lines += ["Take that line away and write nothing, and the log says:", "",
                       ".. code-block:: text", "", f"   {exercise.module}: {wrong.log}", "",
                       f"The log says this because {as_rst(' '.join(wrong.means.split()))}.", ""]
@@ -87,8 +93,7 @@ def page(exercise: data.Exercise) -> list[str]:
         lines += folded("The change, undone", [".. code-block:: diff", *code])
     else:
         lines += folded("Solution", [".. code-block:: diff", *code])
-    told = [f"* ``{wrong.log}``: {as_rst(' '.join(wrong.means.split()))}."
-            for wrong in exercise.wrong if wrong.code]
+    told = [told_wrong(wrong) for wrong in exercise.wrong if not wrong.is_start]
     lines += folded("What people get wrong", [*as_rst(exercise.mistakes).splitlines(), "", *told])
     return lines
 
@@ -137,13 +142,19 @@ class WrongAnswer(Exercises):
         self.env.note_reread()
         exercise = data.load(self.arguments[0])
         wrong = exercise.wrong[self.options.get("number", 0)]
-        code = textwrap.dedent(wrong.code or exercise.start).strip("\n").splitlines()
-        return self.parsed([
+        text = wrong.change[1] if wrong.change else wrong.code or exercise.start
+        code = textwrap.dedent(text).strip("\n").splitlines()
+        means = as_rst(" ".join(wrong.means.split()))
+        lines = [
             ".. code-block:: cpp", f"   :caption: wrong: {exercise.step.name}/{exercise.file}", "",
-            *("   " + line for line in code), "",
-            ".. code-block:: text", "   :caption: the log", "   :class: output", "",
-            f"   {exercise.module}: {wrong.log}", "",
-            f"The log says this because {as_rst(' '.join(wrong.means.split()))}."])
+            *("   " + line for line in code), ""]
+        if wrong.log:
+            lines += [".. code-block:: text", "   :caption: the log", "   :class: output", "",
+                      f"   {exercise.module}: {wrong.log}", "",
+                      f"The log says this because {means}."]
+        else:
+            lines += [f"This is wrong because {means}."]
+        return self.parsed(lines)
 
 
 def setup(app: Sphinx) -> None:
