@@ -28,13 +28,15 @@ public:
     /// comes back to when the scope ends.
     void let_through(Msr msr) const {
         const auto number = static_cast<std::uint32_t>(msr);
-        // A quarter for each of: reads of 0 to 1FFFH, reads of C0000000H to C0001FFFH, and writes
-        // of the same two.
+        // [exercise 07-2]
+        // A quarter for each of: reads of 0 to 0x1fff, reads of 0xc0000000 to 0xc0001fff, and
+        // writes of the same two.
         const std::uint32_t high = number >= 0xc0000000 ? 1024u : 0u;
         const std::uint32_t byte = high + (number & 0x1fff) / 8;
         const auto bit = static_cast<std::byte>(1u << number % 8);
         msrs_.bytes()[byte] &= ~bit;
         msrs_.bytes()[2048 + byte] &= ~bit;
+        // [exercise 07-2]
     }
 
     PhysicalAddress msrs() const { return msrs_.physical(); }

@@ -11,6 +11,19 @@
 
 namespace vtx {
 
+/// What the VMCS field "EPT pointer" must hold: the first table, which the processor reads as
+/// write-back memory (6), and the number of levels less one.
+/// \sdm{table-format-of-extended-page-table-pointer}
+constexpr std::uint64_t ept_pointer(PhysicalAddress first_table, unsigned levels = 4) {
+    return first_table.value | std::uint64_t{levels - 1} << 3 | 6;
+}
+
+/// The entry of a table at a physical address; null if the address lies outside the table.
+inline const std::uint64_t *entry_in(const Page &table, PhysicalAddress address) {
+    const std::uint64_t offset = address.value - table.physical().value;
+    return offset < page_size ? &table.entries()[offset / 8] : nullptr;
+}
+
 /// An entry of an EPT paging structure. It looks like an entry of ordinary page tables, but bits 2
 /// to 0 are permissions of their own, and an entry without any of them is not present.
 /// \sdm{the-extended-page-table-mechanism-ept}
@@ -25,26 +38,17 @@ struct EptEntry {
     static constexpr std::uint64_t large = 1ull << 7;      ///< In a page directory: 2 MiB.
     static constexpr std::uint64_t all = read | write | execute;
 
+    // [exercise 07-1]
     /// Leads to the table of the next level. The page's own entry decides what is allowed.
     static constexpr EptEntry table(PhysicalAddress address) { return {address.value | all}; }
 
     /// Maps a page of RAM. In a page directory `flags` is `large`.
     static constexpr EptEntry ram(PhysicalAddress address, std::uint64_t flags = 0) {
+        // [exercise 07-3]
         return {address.value | all | write_back | ignore_pat | flags};
+        // [exercise 07-3]
     }
 };
-
-/// What the VMCS field "EPT pointer" must hold: the first table, which the processor reads as
-/// write-back memory (6), and the number of levels less one. \sdm{table-format-of-ept-pointer}
-constexpr std::uint64_t ept_pointer(PhysicalAddress first_table, unsigned levels = 4) {
-    return first_table.value | std::uint64_t{levels - 1} << 3 | 6;
-}
-
-/// The entry of a table at a physical address; null if the address lies outside the table.
-inline const std::uint64_t *entry_in(const Page &table, PhysicalAddress address) {
-    const std::uint64_t offset = address.value - table.physical().value;
-    return offset < page_size ? &table.entries()[offset / 8] : nullptr;
-}
 
 /// Maps guest-physical addresses from 0 on, in blocks of 2 MiB. The guest can have 512 blocks, as
 /// many as one page directory has entries, so one table of each upper level is enough.
@@ -56,29 +60,24 @@ public:
     [[nodiscard]] bool allocate() {
         if (!pml4_.allocate() || !pdpt_.allocate() || !directory_.allocate())
             return false;
-        // [exercise 07-1]
         pml4_.entries()[0] = EptEntry::table(pdpt_.physical()).value;
         pdpt_.entries()[0] = EptEntry::table(directory_.physical()).value;
-        // [exercise 07-1]
         return true;
     }
 
     /// Maps block `number` to 2 MiB of the machine's memory that lie in one piece.
     void map_large(std::size_t number, PhysicalAddress block) const {
-        // [exercise 07-1]
         directory_.entries()[number] = EptEntry::ram(block, EptEntry::large).value;
-        // [exercise 07-1]
     }
 
     /// Maps the first `count` pages of block `number` one by one, through `table`, which is empty.
     void
     map_pages(std::size_t number, const Page &table, const Page *pages, std::size_t count) const {
-        // [exercise 07-1]
         for (std::size_t i = 0; i < count; i++)
             table.entries()[i] = EptEntry::ram(pages[i].physical()).value;
         directory_.entries()[number] = EptEntry::table(table.physical()).value;
-        // [exercise 07-1]
     }
+    // [exercise 07-1]
 
     /// The entry at a physical address, if it lies in one of the upper tables; else null.
     const std::uint64_t *entry(PhysicalAddress address) const {
