@@ -46,7 +46,7 @@ struct GuestFeatures {
 };
 
 // [xsave]
-/// Leaf 0DH: sizes and places of what XSAVE stores, as far as the guest may switch it on. `ask` is
+/// Leaf 0xd: sizes and places of what XSAVE stores, as far as the guest may switch it on. `ask` is
 /// cpuid().
 template <typename Ask>
 CpuidResult xsave_leaf(std::uint32_t subleaf, std::uint64_t offered, Ask ask) {

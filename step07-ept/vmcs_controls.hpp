@@ -73,7 +73,8 @@ inline bool has_needed_ept(const VmxCapabilities &vmx) {
 inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
     // [controls]
     const bool ok =
-        // RFLAGS.IF is the guest's now, and only the timer stops a guest that clears it.
+        // The timer stops a guest whatever it does. The host's interrupts would, too, but Bochs 2.7
+        // sees them only while RFLAGS.IF is 1, and IF is the guest's now.
         choose(
             controls.pin, vmx,
             {PinControl::external_interrupt_exiting, PinControl::nmi_exiting,

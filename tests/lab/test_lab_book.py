@@ -159,6 +159,44 @@ def test_book_step06_dying_guest(case: Case) -> None:
     compare("dying-guest", [f"step06_vmxoff: {line}" for line in died] + case.output.splitlines())
 
 
+@in_guest(DEFAULT, """
+    load step07_ept && cat /sys/kernel/debug/step07_ept/exits && unload step07_ept""")
+def test_book_step07_exits(case: Case) -> None:
+    assert case.rc == 0, case
+    compare("owner-exits", case.output.splitlines())
+
+
+WALLS = r"""
+    load step07_ept limit_ms=100 || fail load
+    cd /sys/kernel/debug/step07_ept
+    try() {
+      echo "# $1"; printf "$2" >/tmp/bad; cat /tmp/bad >guest; sed -n '/^[1-9e]/p' exits
+    }
+    echo "@here" >/dev/kmsg
+    try "movl \$0x1000083, 0x72040; movb 0x1000000, %al" \
+      '\307\004\045\100\040\007\000\203\000\000\001\212\004\045\000\000\000\001' 2>&1
+    try "movl \$0x1000000, %eax; movq %rax, %cr3" '\270\000\000\000\001\017\042\330' 2>&1
+    try "cli; jmp ." '\372\353\376' 2>&1 | grep -v '^[1-9]'
+    cd /; unload step07_ept
+"""
+
+
+@in_guest(DEFAULT, WALLS)
+def test_book_step07_walls(case: Case) -> None:
+    """Two guests that leave their RAM and one that keeps the processor. The chapter takes the
+    qualifications of the first two apart, so here their values count."""
+    assert case.rc == 0 and not case.trouble, case
+    told = [line for line in case.log_of("step07_ept") if line.startswith("the guest ")]
+    lines = []
+    for line in case.output.splitlines():
+        lines.append(line)
+        if line.startswith("cat: "):
+            lines.append("step07_ept: " + told.pop(0))
+    assert any(re.match(r"1  48 EPT violation  0x181  0x100b ", line) for line in lines), case
+    assert any(re.match(r"1  48 EPT violation  0x81  0x1008 ", line) for line in lines), case
+    compare("walls", lines)
+
+
 def test_book_static_constructor() -> None:
     """A static object with a constructor breaks the build, with the words that chapter 00 shows."""
     place = BUILD / "lab" / "book" / "static-constructor"
