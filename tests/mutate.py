@@ -4,7 +4,8 @@
 
 Each row is a hazard that the code guards against: the change takes the guard away, in a copy of the
 checkout under build/mutate/, and the tests that the row names are run there. All of them must fail.
-A row takes a build and a boot, one to three minutes, so this is no part of ./lab test.
+A row takes a build and a boot, one to three minutes, so this is no part of ./lab test. (Where unit
+tests find it, half a minute.)
 """
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ TABLE = ROOT / "tests" / "mutations.toml"
 #: Changes for all rows: a machine that the change has broken is not waited for as long.
 HURRY = (("tools/lab/image.py", "panic=0 ", "panic=0 oops=panic "),
          ("tools/lab/bochs.py", "silence: float = 300.0", "silence: float = 120.0"))
+#: In front of the name of a test of tests/unit/step07/, which needs no boot.
+UNIT, UNIT_PROGRAM = "unit:", "vtx-unit-step07"
 BROKEN = ("does not build", "no boot: ", "packages are missing")  # says nothing about the tests
 
 
@@ -43,7 +46,7 @@ class Mutation:
     file: str
     old: str  # occurs once in the file
     new: str
-    tests: list[str]  # pytest's names, from tests/lab/ on
+    tests: list[str]  # pytest's names, from tests/lab/ on; or all of them unit tests
 
 
 def load_all() -> list[Mutation]:
@@ -91,14 +94,25 @@ def copy_the_checkout(place: Path) -> None:
 
 def verdict(tests: list[str], output: str) -> str:
     """What pytest's output says of the row: "found" only if each test ran and failed."""
-    failed = dict(re.findall(r"^(?:FAILED|ERROR) (?:lab/)?(\S+)(?: - (.*))?$", output,
-                             re.MULTILINE))
+    tests = [name.removeprefix(UNIT) for name in tests]
+    failed = dict(re.findall(r"^(?:FAILED|ERROR|\[  FAILED  \]) (?:lab/)?(\S+)(?: - (.*))?$",
+                             output, re.MULTILINE))
     if not set(tests) <= set(failed):
         return "NOT FOUND"
     if any(words in output for words in BROKEN):
         return "NOT TRIED"
     end = re.search(r"did not end well: (.*)", output)
-    return f"found: {end[1] if end else failed[tests[0]]}"
+    return f"found: {end[1] if end else failed[tests[0]] or 'it failed'}"
+
+
+def command(tests: list[str]) -> list[str]:
+    """What runs the tests, in tests/lab/ of a copy."""
+    if not tests[0].startswith(UNIT):
+        return [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=short", *tests]
+    names = ":".join(name.removeprefix(UNIT) for name in tests)
+    return ["sh", "-ec", "cd ../..; cmake --preset default;"
+            f" cmake --build --preset default --target {UNIT_PROGRAM};"
+            f" build/default/tests/unit/{UNIT_PROGRAM} --gtest_filter={names}"]
 
 
 def try_out(row: Mutation, place: Path) -> str:
@@ -109,9 +123,8 @@ def try_out(row: Mutation, place: Path) -> str:
         return f"NOT TRIED: `old` occurs {text.count(row.old)} times"
     shutil.rmtree(place / "build" / "lab", ignore_errors=True)  # earlier boots
     target.write_text(text.replace(row.old, row.new), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=short", *row.tests]
     try:
-        proc.run_logged(command, log, cwd=place / "tests" / "lab",
+        proc.run_logged(command(row.tests), log, cwd=place / "tests" / "lab",
                         env={**os.environ, "COLUMNS": "300"})
     finally:
         target.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 """The table of tests/mutate.py still fits the code and the tests; to run it takes an hour."""
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -35,11 +36,20 @@ def test_names_differ() -> None:
 def test_named_tests_exist() -> None:
     if platforms.debian() != (first := platforms.known()[0]):
         pytest.skip(f"the table names tests by the kernels of {first}")
-    names = sorted({name for row in ROWS for name in row.tests})
+    names = sorted({name for row in ROWS for name in row.tests if not name.startswith(mutate.UNIT)})
     result = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", *names],
                             cwd=ROOT / "tests" / "lab", stdout=subprocess.PIPE, text=True,
                             stderr=subprocess.STDOUT, check=False)
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_named_unit_tests_exist() -> None:
+    sources = "".join(file.read_text(encoding="utf-8")
+                      for file in (ROOT / "tests" / "unit" / "step07").glob("*.cpp"))
+    exist = {mutate.UNIT + ".".join(pair)
+             for pair in re.findall(r"^TEST(?:_F)?\((\w+), (\w+)\)", sources, re.MULTILINE)}
+    unit = {name for row in ROWS for name in row.tests if name.startswith(mutate.UNIT)}
+    assert unit and unit <= exist
 
 
 @pytest.mark.parametrize("output, expected", [
@@ -50,3 +60,12 @@ def test_named_tests_exist() -> None:
 ])
 def test_verdict(output: str, expected: str) -> None:
     assert mutate.verdict(["a[x]", "b"], output) == expected
+
+
+@pytest.mark.parametrize("output, expected", [
+    ("[  FAILED  ] Ept.A (3 ms)\n\n[  FAILED  ] Ept.A\n", "found: it failed"),
+    ("[  FAILED  ] Ept.AB\n", "NOT FOUND"),
+    ("[       OK ] Ept.A (0 ms)\n", "NOT FOUND"),
+])
+def test_verdict_of_a_unit_test(output: str, expected: str) -> None:
+    assert mutate.verdict(["unit:Ept.A"], output) == expected
