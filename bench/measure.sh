@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Runs the guest of the benchmark under each hypervisor: measure.sh FOLDER NAME…
 # FOLDER has guest.bin, the modules, and kvm-client; the names are floor, step05,
-# step05-no-trace and kvm. Prints "@@ NAME" and then what the guest printed. As root.
+# step05-no-trace, step07 and kvm. Prints "@@ NAME" and then what the guest printed. As root.
 folder=$1
 shift
 
@@ -21,6 +21,7 @@ for name; do
 	floor) in_module floor bench_floor 0 ;;
 	step05) in_module step05 step05_exits 1 ;;
 	step05-no-trace) in_module step05-no-trace step05_exits 0 ;;
+	step07) in_module step07 step07_ept 1 ;;
 	kvm) "$folder/kvm-client" "$folder/guest.bin" ;;
 	esac
 done

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""./lab bench: what a VM exit costs in the floor, in step 05 and in KVM, with the same guest.
+"""./lab bench: what a VM exit costs in the floor, in steps 05 and 07 and in KVM, with the same guest.
 
 In the emulated PC the unit is the tick: Bochs counts one for each instruction, so the least of many
 batches is a number that repeats. On a processor the unit is the cycle of its time-stamp counter.
@@ -21,6 +21,8 @@ from .common import BUILD, ROOT, LabError, choose_steps, locked, module_name, sh
 
 BENCH = ROOT / "bench"
 PLACE = BUILD / "bench"
+#: The steps that it measures.
+STEPS = ["05", "07"]
 #: As in bench/guest.S: instructions in a batch.
 ROUNDS = 100
 #: At least this many batches of each kind must have come.
@@ -83,7 +85,7 @@ def _tool(*words: str | Path) -> None:
 
 def files(kernel: str, place: Path, yes: bool = True) -> dict[str, Path]:
     """What measure.sh needs in a machine, but for KVM; builds the modules."""
-    folders = [*choose_steps(["05"]), BENCH / "bench-floor"]
+    folders = [*choose_steps(STEPS), BENCH / "bench-floor"]
     build.build(kernel, folders, yes, collect=place)
     names = [f"{module_name(folder)}.ko" for folder in folders]
     return {"lab/bench/measure.sh": BENCH / "measure.sh",
@@ -161,12 +163,13 @@ def here(yes: bool) -> Costs:
     place.mkdir(parents=True, exist_ok=True)
     copy = place / "source"
     shutil.rmtree(copy, ignore_errors=True)
-    for name in ("common", "doctor/rules", "step05-exits", "bench"):
+    steps = [folder.name for folder in choose_steps(STEPS)]
+    for name in ("common", "doctor/rules", *steps, "bench"):
         for source in build.sources(ROOT / name):
             target = copy / name / source
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name / source, target)
-    for folder in ("step05-exits", "bench/bench-floor"):
+    for folder in (*steps, "bench/bench-floor"):
         log = place / f"{Path(folder).name}.log"
         if proc.run_logged(["make", "-C", str(copy / folder)], log) != 0:
             raise LabError(f"{folder} does not build for this kernel. Log: {shown(log)}")

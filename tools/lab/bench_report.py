@@ -25,6 +25,7 @@ WHO = {
     "floor": "floor",
     "step05-no-trace": "no trace",
     "step05": "step 05",
+    "step07": "step 07",
     "kvm": "KVM",
 }
 #: The figures that were accepted: what the book shows, and what tests compare with.
@@ -85,7 +86,8 @@ class Costs:
         lines = ["  ".join([line[0].ljust(widths[0]),
                             *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
                  for line in rows]
-        note = "no trace: step 05 with trace=0"
+        note = ("no trace: step 05 with trace=0"
+                + ("; step 07: its guest gets #UD without an exit" if "step07" in names else ""))
         return "\n".join([f"{self.machine}: {self.unit}", "", *lines, "", note])
 
     def _value(self, who: str, row: str) -> float:
@@ -115,10 +117,10 @@ class Costs:
             values.pop()
         scale = 0.9 * wide / values[-1]
         fills = {"floor": "grey", "step05-no-trace": "white eblue", "step05": "blue",
-                 "kvm": "amber"}
+                 "step07": "green", "kvm": "amber"}
         body = []
         for place, who in enumerate(names):
-            x = left + place * 150
+            x = left + place * 130
             body.append(f'<rect class="{fills[who]}" x="{x}" y="10" width="16" height="16"/>')
             body.append(f'<text class="small" x="{x + 24}" y="24">{WHO[who]}</text>')
         y = top
