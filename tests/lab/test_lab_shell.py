@@ -15,10 +15,10 @@ PROMPT = "lab:~# "  # as the book has it
 STATUS = "; echo status $?"
 #: A file that the book has read, and what is in it.
 SHOWN = {"step03_vmcs/vmcs": "VM-execution controls", "step05_exits/exits": "exits in all",
-         "step06_vmxoff/cpus": "running"}
+         "step06_vmxoff/cpus": "running", "step07_ept/exits": "EPT violation  0x181  0x100b"}
 #: What the book has refused, by a part of the line, and in which words.
 REFUSED = {"cat ud2.bin": "Input/output error", "cat jmp.bin": "Timer expired",
-           "fail_at=3": "Cannot allocate memory"}
+           "cat beyond.bin": "Input/output error", "fail_at=3": "Cannot allocate memory"}
 
 
 def typed_in_the_book() -> list[tuple[str, list[str]]]:
