@@ -35,7 +35,7 @@ void vtx_log_fault_points(void)
 
 void *vtx_page_allocate(void)
 {
-	/* A guest may ask for more than there is. Then it is refused, and no program is killed. */
+	/* Rather none than that Linux kills a program to find one: a guest may want thousands. */
 	const gfp_t flags = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 
 	return vtx_fails_here() ? NULL : (void *)get_zeroed_page(flags);
