@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a VM exit costs in steps 05 and 07 stays below ceilings: Bochs counts instructions, so the figures
-repeat. The accepted ones are in bench/figures.json; `./lab bench --accept` takes new figures.
+"""What a VM exit costs in steps 05 and 07 stays below ceilings: Bochs counts instructions, so the
+figures repeat. The accepted ones are in bench/figures.json; `./lab bench --accept` takes new ones.
 """
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""./lab bench: what a VM exit costs in the floor, in steps 05 and 07 and in KVM, with the same guest.
+"""./lab bench: what a VM exit costs in the floor, steps 05 and 07, and KVM, with the same guest.
 
 In the emulated PC the unit is the tick: Bochs counts one for each instruction, so the least of many
 batches is a number that repeats. On a processor the unit is the cycle of its time-stamp counter.
