@@ -99,3 +99,82 @@ def test_revision_identifier_by_hand() -> None:
     """sequence.S has that of the machine whose log chapter 02 shows."""
     found = re.search(r"revision identifier (0x[0-9a-f]+)", log("step02-vmxon"))
     assert found and BY_HAND.count(f"movl\t${found.group(1)}, ") == 2
+
+
+def test_ept_entries_by_hand() -> None:
+    """Chapter 07's entries have the bits of ept.hpp, and its EPT pointer four levels."""
+    code = (ROOT / "step07-ept" / "ept.hpp").read_text(encoding="utf-8")
+    bits = {name: int(value) << int(shift)
+            for name, value, shift in re.findall(r"(\w+) = (\d)ull << (\d)", code)}
+    assert sorted(bits) == ["execute", "ignore_pat", "large", "read", "write", "write_back"]
+    permissions = bits["read"] | bits["write"] | bits["execute"]
+    page = chapter("07-ept")
+    by_hand = [int(number, 16) for number in re.findall(r"entry 0 = 0x([0-9a-f]+)", page)]
+    assert by_hand == [0x6000 | permissions, 0x7000 | permissions, 0x12600000 | sum(bits.values())]
+    assert "levels = 4)" in code and "levels - 1} << 3 | 6" in code
+    assert f"0x201a <- {0x5000 | 3 << 3 | 6:#x} " in page
+    assert row("fields", "ept_pointer")[2] == "0x201a"
+
+
+def test_control_registers_by_hand() -> None:
+    """The second chapter of step 07 has CR0's mask and shadow of guest_state.hpp."""
+    code = (ROOT / "step07-ept" / "guest_state.hpp").read_text(encoding="utf-8")
+    registers = (ROOT / "common/x86/control_registers.def").read_text(encoding="utf-8")
+    bit = {name: 1 << int(number)
+           for name, number in re.findall(r"^VTX_CR0 *\((\w+), +(\d+)", registers, re.MULTILINE)}
+
+    def word(begin: str) -> int:
+        text = code[code.index(begin):]
+        return sum(bit[name] for name in re.findall(r"Cr0::(\w+)", text[:text.index(";")]))
+
+    page = chapter("07-owners")
+    assert f"0x6000 <- ~{word('own_cr0 = '):#x} " in page
+    assert f"0x6004 <- {word('t cr0 = '):#x} " in page
+    for name, number in (("cr0_guest_host_mask", "0x6000"), ("cr0_read_shadow", "0x6004")):
+        assert row("fields", name)[2] == number
+
+
+def test_exception_bitmap_and_msr_bitmap() -> None:
+    """The rest of what that chapter takes apart: 0x60002, and the place of LSTAR's bits."""
+    page = chapter("07-owners")
+    vectors = (ROOT / "common/x86/exceptions.hpp").read_text(encoding="utf-8")
+    controls = (ROOT / "step07-ept" / "vmcs_controls.hpp").read_text(encoding="utf-8")
+    text = controls[controls.index("exiting_exceptions ="):]
+    numbers = [int(re.search(rf"\b{name} = (\d+)", vectors)[1])  # type: ignore[index]
+               for name in re.findall(r"Vector::(\w+)", text[:text.index(";")])]
+    assert f"The exception bitmap is {sum(1 << number for number in numbers):#x}:" in page
+    for number in numbers:
+        assert re.search(rf"^{number} +0x0*{1 << number:x} ", page, re.MULTILINE), number
+    byte, remainder = divmod(0xC0000082 & 0x1fff, 8)
+    assert f"/ 8 is {byte}, remainder {remainder}: bit {remainder} of byte" in page
+    assert f"= {1024 + byte}." in page and f"= {3072 + byte}." in page
+    msrs = (ROOT / "common/x86/msr.def").read_text(encoding="utf-8")
+    assert re.search(r"\(lstar, +0xc0000082,", msrs) and "has the number 0xC0000082" in page
+
+
+def test_colours_of_the_owners() -> None:
+    """The figure gives each bit of CR0 and each exception to the one to whom the code gives it."""
+    figure = (ROOT / "docs/figures/owners.svg").read_text(encoding="utf-8")
+    colours = {name: colour for colour, name in re.findall(
+        r'<rect class="(\w+)"[^>]*/>\n<text [^>]*>([\w ]+)</text>', figure)}
+    state, registers, controls = ((ROOT / "step07-ept" / name).read_text(encoding="utf-8")
+                                  for name in ("guest_state.hpp", "handle_registers.hpp",
+                                               "vmcs_controls.hpp"))
+
+    def names(code: str, begin: str, kind: str) -> set[str]:
+        text = code[code.index(begin):]
+        return set(re.findall(rf"{kind}::(\w+)", text[:text.index(";")]))
+
+    own, shadow = names(state, "own_cr0 = ", "Cr0"), names(registers, "in_the_shadow = ", "Cr0")
+    for name in ("pg", "cd", "nw", "am", "wp", "ne", "ts", "em", "mp", "pe"):
+        wanted = "green" if name in own else "amber" if name in shadow else "grey"
+        assert colours[name.upper()] == wanted, name
+    cr4 = names(state, "own_cr4 = ", "Cr4") | names(state, "own = (own_cr4", "Cr4")
+    for name in cr4:
+        assert colours[name.upper()] == "green", name
+    assert {colours[name] for name in ("PAE", "MCE", "VMXE", "all others")} == {"grey"}
+    assert names(controls, "exiting_exceptions =", "Vector") == {
+        "machine_check", "debug", "alignment_check"}
+    wanted_events = {1: "amber", 17: "amber", 2: "grey", 18: "grey"}
+    for vector in range(32):
+        assert colours[str(vector)] == wanted_events.get(vector, "green"), vector
