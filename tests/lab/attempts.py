@@ -88,9 +88,11 @@ def attempts(output: str) -> list[Attempt]:
 
 
 def expect(case: Case, situation: str, refusal: str, words: str, modest: str = "loads",
-           only: str = "", spared: tuple[str, ...] = ()) -> None:
-    """Judges all attempts of a case: `refusal` with `words` from steps 02 to 06 (or `only` one),
-    "loads" from those that are `spared`, `modest` from steps 00 and 01. Writes the rows."""
+           only: str = "", spared: tuple[str, ...] = (),
+           others: dict[str, tuple[str, str]] | None = None) -> None:
+    """Judges all attempts of a case: `refusal` with `words` from steps 02 on (or `only` one),
+    "loads" from those that are `spared`, `modest` from steps 00 and 01, another refusal and other
+    words from `others`. Writes the rows."""
     seen = attempts(case.output)
     wanted = [only] if only else STEPS
     assert [attempt.step for attempt in seen] == wanted, f"{case}\n{case.output}"
@@ -98,7 +100,8 @@ def expect(case: Case, situation: str, refusal: str, words: str, modest: str = "
     for attempt in seen:
         expected = modest if attempt.step in MODEST and not only else \
             "loads" if attempt.step in spared else refusal
-        problems += attempt.problems(expected, words)
+        expected, said = (others or {}).get(attempt.step, (expected, words))
+        problems += attempt.problems(expected, said)
         write_row(case.guest, situation, attempt, expected)
     assert not problems, "\n".join([*problems, repr(case)])
     assert not case.trouble, f"{case.trouble}; {case}"

@@ -23,6 +23,8 @@ WITH_KVM = tuple(Guest(kernel, kernel_modules=KVM, tag="kvm") for kernel in (OLD
 TWO = (Guest(OLDER, cpus=2), Guest(NEWER, cpus=2))
 NO_VMX = (Guest(OLDER, "prescott"), Guest(OLDER, "venice"), Guest(NEWER, "trinity"))
 PENRYN = Guest(OLDER, "penryn")
+#: Steps that ask only of the CPU on which they are loaded.
+ON_ONE_CPU = ("step03_vmcs", "step04_launch", "step05_exits", "step07_ept")
 
 EACH_STEP = "with_stranger; each_step; rmmod stranger"
 ON_CPU_0, ON_CPU_1 = (f"taskset {mask} sh -c '. /lab/library; . /lab/extra/library; each_step'"
@@ -70,7 +72,7 @@ def test_firmware_locked_vmx_off_on_one_cpu(case: Case) -> None:
 @in_guest(HALF_LOCKED, f"with_stranger; {ON_CPU_0}; rmmod stranger")
 def test_firmware_locked_vmx_off_on_another_cpu(case: Case) -> None:
     expect(case, "the firmware locked VMX off on CPU 1, the step is loaded on CPU 0", "EACCES",
-           r"locked VMX off .*set-up", spared=("step03_vmcs", "step04_launch", "step05_exits"))
+           r"locked VMX off .*set-up", spared=ON_ONE_CPU)
 
 
 # ---- who else wants VMX ----------------------------------------------------------------------
@@ -104,7 +106,7 @@ def test_stranger_holds_vmx_here(case: Case) -> None:
 @in_guest(TWO[0], f"with_stranger; hold 1; {ON_CPU_0}; rmmod stranger")
 def test_stranger_holds_vmx_on_another_cpu(case: Case) -> None:
     expect(case, "CR4.VMXE is set on CPU 1, the step is loaded on CPU 0", "EBUSY", r"CR4\.VMXE",
-           spared=("step03_vmcs", "step04_launch", "step05_exits"))
+           spared=ON_ONE_CPU)
 
 
 #: A step with a guest that runs while another step is loaded.
@@ -146,7 +148,8 @@ def test_another_step_runs_a_guest(neighbour: str, case: Case) -> None:
 @in_guest(PENRYN, EACH_STEP)
 def test_cpu_with_the_least_vmx(case: Case) -> None:
     expect(case, "no EPT, no unrestricted guest, no VMX-preemption timer, no EFER controls",
-           "loads", "")
+           "loads", "", others={"step07_ept": ("ENOTSUP",
+                                               r'lacks "Activate VMX-preemption timer" .*needs')})
 
 
 #: Parameters with values that are refused, and the words for it (our own or the kernel's).
@@ -158,6 +161,12 @@ BAD = (
     ("step05_exits", "limit_ms=4294967296", "limit_ms=4294967296 is not possible"),
     ("step05_exits", "limit_ms=soon", "limit_ms=soon is not possible"),
     ("step05_exits", "trace=perhaps", "invalid for parameter `trace'"),
+    ("step07_ept", "memory_mb=0", "memory_mb=0 is not possible: .* 1 to 512"),
+    ("step07_ept", "memory_mb=513", "memory_mb=513 is not possible: .* 1 to 512"),
+    ("step07_ept", "memory_mb=-1", "memory_mb=-1 is not possible"),
+    ("step07_ept", "memory_mb=x", "memory_mb=x is not possible"),
+    ("step07_ept", "limit_ms=0", "limit_ms=0 is not possible: .*1 or more"),
+    ("step07_ept", "spoil=guest", "spoil=guest is unknown: give none, misconfig or eptp"),
     ("step06_vmxoff", "dying_cpu=none", "invalid for parameter `dying_cpu'"),
     *((step, f"fail_at={value}", "invalid for parameter `fail_at'") for step in STEPS[1:]
       for value in ("garbage", "-1")),
@@ -193,7 +202,7 @@ def test_debugfs_is_off(case: Case) -> None:
     expect(case, "debugfs=off on the kernel's command line", "loads", "")
     for attempt in attempts(case.output):
         with_files = attempt.step in ("step01_vmx_check", "step03_vmcs", "step05_exits",
-                                      "step06_vmxoff")
+                                      "step06_vmxoff", "step07_ept")
         said = [text for _, text in attempt.lines if "debugfs is switched off" in text]
         assert len(said) == with_files, (attempt, case)
 
