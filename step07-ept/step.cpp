@@ -129,7 +129,7 @@ int step_start() {
     speculation.detect();
     speculation.tell();
     const int error = demonstrate(*step, "owner", owner_guest, owner_guest_end);
-    if (spoil != SPOIL_NONE)
+    if (spoil != SPOIL_NONE && step->end.how != Ending::none) // else it was not entered: check
         return tell_spoiled(spoil, step->end);
     if (error != 0)
         return error;

@@ -25,7 +25,7 @@ BROKEN = {"control": "C11", "host": "H12", "guest": "R03", "msr": "M01"}
 
 
 @in_guest(HASWELL, "\n".join(f"attempt {step} check=1" for step in (
-    "step04_launch", "step05_exits", "step06_vmxoff")))
+    "step04_launch", "step05_exits", "step06_vmxoff", "step07_ept")))
 def test_sound_vmcs_is_told_and_entered(case: Case) -> None:
     """With check=1 each step's own VMCS is examined, found sound in every rule, and entered."""
     seen = attempts(case.output)
@@ -35,7 +35,7 @@ def test_sound_vmcs_is_told_and_entered(case: Case) -> None:
         if attempt.step != "step05_exits":  # which has no guest of its own
             assert any(re.fullmatch(r"doctor: none of \d+ rules of VM entry is broken, 0 could not "
                                     "be decided", text) for text in texts), (attempt, case)
-    assert len(seen) == 3 and not case.trouble, case
+    assert len(seen) == 4 and not case.trouble, case
 
 
 @in_guest(HASWELL, "\n".join(
@@ -51,6 +51,18 @@ def test_unsound_vmcs_is_refused_before_the_entry(case: Case) -> None:
         assert "not entered" in attempt.last, (texts, case)
         assert not any("VMLAUNCH" in text or "exit reason" in text for text in texts), (texts, case)
     assert len(seen) == len(BROKEN) and not case.trouble, case
+
+
+@in_guest(HASWELL, 'attempt step07_ept "check=1 spoil=eptp"')
+def test_unsound_ept_pointer_is_refused_before_the_entry(case: Case) -> None:
+    """The same of step 07, whose mistake with the EPT pointer the doctor names."""
+    attempt, = attempts(case.output)
+    texts = [text for _, text in attempt.lines]
+    assert attempt.name == "EIO" and not attempt.changed, (attempt, case)
+    found = [text for text in texts if re.match(r"[A-Z]\d\d[a-z]?: ", text)]
+    assert len(found) == 1 and "EPT pointer" in found[0], (texts, case)
+    assert "not entered" in attempt.last, (texts, case)
+    assert not any("VMLAUNCH" in text for text in texts) and not case.trouble, (texts, case)
 
 
 @in_guest(HASWELL, "attempt step05_exits check=1; load step05_exits check=1 && "
