@@ -67,13 +67,17 @@ def with_snapshot(*stems: str) -> dict[str, object]:
                                 for kernel in kernels.BOOTABLE}}
 
 
-def script(limit_ms: int, *stems: str) -> str:
+def paths(*stems: str) -> str:
+    """The guests of some files, as the emulated machine has them."""
+    return " ".join(f"/lab/guests/{stem}/{name}.bin"
+                    for stem in stems for name in host_builds.names(stem))
+
+
+def script(limit_ms: int, *stems: str, module: str = MODULE, parameters: str = "") -> str:
     """Loads the step, runs the guests of some files one after the other, unloads."""
-    paths = [f"/lab/guests/{stem}/{name}.bin"
-             for stem in stems for name in host_builds.names(stem)]
-    return (f"load {MODULE} || fail 'insmod: $?'\n"
-            f"lab-tool run {limit_ms} {' '.join(paths)} || fail 'lab-tool: $?'\n"
-            f"unload {MODULE}")
+    return (f"load {module} {parameters} || fail 'insmod: $?'\n"
+            f"MODULE={module} lab-tool run {limit_ms} {paths(*stems)} || fail 'lab-tool: $?'\n"
+            f"unload {module}")
 
 
 def size_of(name: str, stems: Iterable[str]) -> int:
@@ -81,13 +85,13 @@ def size_of(name: str, stems: Iterable[str]) -> int:
     return len(host_builds.guests(*stems)[name])
 
 
-def runs(case: Case) -> dict[str, GuestRun]:
+def runs(case: Case, module: str = MODULE) -> dict[str, GuestRun]:
     """All runs of a case, by guest."""
-    return _parsed(case.output, tuple(case.lines))
+    return _parsed(case.output, tuple(case.lines), module)
 
 
 @lru_cache(maxsize=16)
-def _parsed(output: str, log: tuple[str, ...]) -> dict[str, GuestRun]:
+def _parsed(output: str, log: tuple[str, ...], module: str) -> dict[str, GuestRun]:
     found = {}
     for line in output.splitlines():
         words = line.split()
@@ -102,5 +106,5 @@ def _parsed(output: str, log: tuple[str, ...]) -> dict[str, GuestRun]:
         if mark:
             current = found[mark[1]].lines if mark[1] in found else []
         else:
-            current += module_lines([line], MODULE)
+            current += module_lines([line], module)
     return found

@@ -64,7 +64,7 @@ def _assembled(source: Path) -> dict[str, bytes]:
         for name in names:
             _do("objcopy", "-O", "binary", "-j", f".guest.{name}", linked, binary(name))
 
-    _build_if_older(folder, [source, HERE / "guests" / "guest.h"], build)
+    _build_if_older(folder, [source, *(HERE / "guests").glob("*.h")], build)
     return {name: binary(name).read_bytes() for name in names}
 
 

@@ -21,6 +21,8 @@ GUEST = Guest(OLDER, tag="cycles")
 ROUNDS = (1, often(4, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
+#: With less RAM a guest is ready sooner.
+PARAMETERS = {"step07_ept": "memory_mb=3"}
 
 #: Shell functions: what the kernel says of its memory, in pages, kB or bytes.
 MEASURE = """
@@ -67,7 +69,7 @@ def grown(output: str, slack_pages: int) -> list[str]:
 @pytest.mark.parametrize("step", STEPS)
 @in_guest(GUEST, lambda step: f"""{MEASURE}
     cycle() {{
-        probe insmod $M/{step}.ko || fail "cycle $i: insmod $?"
+        probe insmod $M/{step}.ko {PARAMETERS.get(step, "")} || fail "cycle $i: insmod $?"
         rmmod {step} || fail "cycle $i: rmmod"
     }}
     quiet; i=0
@@ -84,7 +86,13 @@ def test_many_cycles(step: str, case: Case) -> None:
     write_row("cycles", {"step": step, "kernel": case.guest.number, "cycles": CYCLES}, KEY)
 
 
-@pytest.mark.parametrize("step", STEPS[1:])
+#: Step 07 goes on without a piece of 2 MiB, and has a point for each page of 4 KiB: its tests of
+#: failing allocations are further down.
+MANY_POINTS = "step07_ept"
+LARGE_PIECE = 15  # the point at which it asks for a piece of 2 MiB
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS[1:] if step != MANY_POINTS])
 @in_guest(GUEST, lambda step: f"""{MEASURE}
     fail_everywhere() {{
         n=1
@@ -119,3 +127,41 @@ def test_allocations_fail_at_each_point(step: str, case: Case) -> None:
     write_row("faults", {"step": step, "kernel": case.guest.number, "points": points,
                          "rounds": sum(ROUNDS) + 1}, KEY)
 
+
+#: With 2 MiB each point by itself. With 1 MiB, 256 single pages: those before, the first ones,
+#: some, and the last ones.
+@in_guest(GUEST, f"""{MEASURE}
+    # fail_at POINT MEGABYTES: loads, unloads if it loaded, and prints the errno
+    fail_at() {{
+        probe insmod $M/{MANY_POINTS}.ko "memory_mb=$2 fail_at=$1"; status=$?
+        [ $status = 0 ] && {{ rmmod {MANY_POINTS} || fail "rmmod"; }}
+        grep "^{MANY_POINTS} " /proc/modules && fail "it is still loaded"
+        [ $status = 0 ] || [ $status = 12 ] || fail "fail_at=$1: errno $status"
+    }}
+    # each_point MEGABYTES POINT …
+    each_point() {{ mb=$1; shift; for n; do fail_at $n $mb; echo "$mb $n $status"; done; }}
+    with_stranger; cr4=$(cr4)
+    fail_at 999 2; fail_at 999 1
+    quiet
+    sample="1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 50 100 200 260 265 270 275"
+    rounds() {{ for i in $(seq $1); do each_point 2 $(seq 22); each_point 1 $sample; done; }}
+    rounds {ROUNDS[0]}; measure early; rounds {ROUNDS[1]} >/dev/null; measure late
+    [ "$cr4" = "$(cr4)" ] || fail "CR4 was $cr4 and is $(cr4)"
+    rmmod stranger; loud""", seconds=600)
+def test_allocations_fail_at_each_point_of_step07(case: Case) -> None:
+    """ENOMEM and everything undone; without a piece of 2 MiB it takes pages and loads."""
+    assert case.rc == 0, (case.output, case)
+    assert "@trouble" not in case.output and not case.trouble, (case.output, case)
+    log = case.log_of(MANY_POINTS)
+    points = {2: 0, 1: 0}
+    counted = re.findall(r"fail_at=999: nothing failed, this load has (\d+) points", "\n".join(log))
+    points[2], points[1] = map(int, counted)
+    # A list, a table and 256 pages instead of one piece.
+    assert points[1] - points[2] == 257, points
+    for megabytes, at, status in re.findall(r"^(\d) (\d+) (\d+)$", case.output, re.MULTILINE):
+        fails = int(at) <= points[int(megabytes)]
+        without_a_piece = megabytes == "2" and int(at) == LARGE_PIECE
+        assert (status == "12") == (fails and not without_a_piece), (megabytes, at, status, points)
+    assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
+    write_row("faults", {"step": MANY_POINTS, "kernel": case.guest.number, "points": points[2],
+                         "rounds": sum(ROUNDS) + 1}, KEY)

@@ -12,15 +12,17 @@ import guest_runs
 import pytest
 from guest import NEWER, OLDER, Case, Guest, in_guest
 from guest_runs import EIO, GuestRun, runs
+from soak import often
 
 import host_builds
 
 #: Each kernel with and without page-table isolation (KPTI). penryn has neither a preemption timer
 #: nor EFER controls, EPT or unrestricted guests.
-GUESTS = (Guest(OLDER, tag="guests", limit=1800),
-          Guest(OLDER, cpu="penryn", tag="guests", command_line="nopti", limit=1800),
-          Guest(NEWER, tag="guests", limit=1800),
-          Guest(NEWER, cpus=2, tag="guests", command_line="nopti", limit=1800))
+LIMIT = often(1800, 3600)
+GUESTS = (Guest(OLDER, tag="guests", limit=LIMIT),
+          Guest(OLDER, cpu="penryn", tag="guests", command_line="nopti", limit=LIMIT),
+          Guest(NEWER, tag="guests", limit=LIMIT),
+          Guest(NEWER, cpus=2, tag="guests", command_line="nopti", limit=LIMIT))
 FILES = ("state", "hypercalls", "io", "cpuid", "registers", "msr", "instructions", "exceptions")
 
 contract = in_guest(GUESTS, lambda: guest_runs.script(2000, *FILES), name="guest contract",

@@ -2,9 +2,13 @@
 """The host as a program sees it, and its registers, while guests run: nothing of it changes."""
 from __future__ import annotations
 
+import re
+
 import guest_runs
 import host_builds
 from guest import Case, in_guest
+from test_ept_guests import GUESTS as EPT_GUESTS
+from test_ept_guests import MODULE as MODULE_07
 from test_guest_contract import GUESTS
 
 from lab import platforms
@@ -20,29 +24,42 @@ PROGRAMS = {
                 "segment_nonsense", "swapgs_games", "lgdt_nonsense", "user_mode",
                 "compatibility_mode", "syscall_with_handlers"),
 }
+#: The same for step 07, and guests that fill all vector registers, XCR0, SYSCALL's MSRs and TSC_AUX
+#: and leave them so.
+PROGRAMS_07 = {
+    "ept_registers": ("ept_fpu_fills", "ept_cr0", "ept_cr4", "ept_cr2", "ept_debug_exceptions",
+                      "ept_alignment_check", "ept_xcr0", "ept_msrs_last", "ept_efer",
+                      "ept_syscall", "ept_fpu_begins_empty", "ept_fpu_exceptions",
+                      "ept_no_exits", "ept_loop_interrupts_off", "ept_loop_page_faults"),
+    "ept": ("ept_fetch_beyond", "ept_all_linear_addresses"),
+    "hostile": ("loop_kernel_gs_base", "ltr_nonsense", "lldt_nonsense", "segment_nonsense",
+                "swapgs_games", "lgdt_nonsense", "user_mode", "compatibility_mode"),
+}
+GUESTS_07 = EPT_GUESTS[:2]
 ROUNDS = 25  # each program once in each state, and each state begins with the next one
 CHECKS = 30  # lines "ok" of the witness: a check that did not happen is a failure, too
 BREAKPOINT_CHECKS = 5  # of these
 HANGS = platforms.debian().bochs.breakpoints_hang  # in machines with more than one CPU
 
 
-def witness() -> str:
+def witness(module: str, programs: dict[str, tuple[str, ...]], parameters: str = "") -> str:
     """Runs the witness beside the module that shows a CPU's registers."""
-    paths = [f"/lab/guests/{stem}/{name}.bin" for stem, names in PROGRAMS.items() for name in names]
+    paths = [f"/lab/guests/{stem}/{name}.bin" for stem, names in programs.items() for name in names]
     return f"""
+        export MODULE={module}
         echo "KPTI: $(cat /sys/devices/system/cpu/vulnerabilities/meltdown)"
         {guest_runs.WITH_SNAPSHOT}
         cat /sys/kernel/debug/snapshot/cpu0 > /run/loaded
-        load {guest_runs.MODULE} || fail 'insmod'
+        load $MODULE {parameters} || fail 'insmod'
         dmesg -n 5
         [ $(nproc) = 1 ] || several={'-without-breakpoints' if HANGS else ''}
         lab-tool witness$several {ROUNDS} {' '.join(paths)}
         status=$?
         witness32 2; echo "32-bit program: $?"
-        witness32 2 /sys/kernel/debug/{guest_runs.MODULE}/guest
+        witness32 2 /sys/kernel/debug/$MODULE/guest
         echo "32-bit program that runs guests: $?"
         dmesg -n 8
-        unload {guest_runs.MODULE}
+        unload $MODULE
         cat /sys/kernel/debug/snapshot/cpu0 > /run/unloaded
         # CR2, CR3 and FS_BASE are the task's own, and Linux leaves DR0 to DR3 and DR7.GE behind
         # when a breakpoint goes; the witness has compared all of these within one task.
@@ -54,13 +71,29 @@ def witness() -> str:
         exit $status"""
 
 
-def witness_files() -> dict[str, object]:
-    return {**guest_runs.with_snapshot(*PROGRAMS), "lab/bin/witness32": host_builds.program_32()}
+def witness_files(*stems: str) -> dict[str, object]:
+    return {**guest_runs.with_snapshot(*stems), "lab/bin/witness32": host_builds.program_32()}
 
 
-@in_guest(GUESTS, witness, name="host witness", files=witness_files, seconds=400)
+@in_guest(GUESTS, lambda: witness(guest_runs.MODULE, PROGRAMS), name="host witness", seconds=400,
+          files=lambda: witness_files(*PROGRAMS))
 def test_host_is_unharmed(case: Case) -> None:
     """On each kernel, with and without page-table isolation."""
+    judge(case)
+
+
+@in_guest(GUESTS_07, lambda: witness(MODULE_07, PROGRAMS_07, "memory_mb=3"), seconds=400,
+          name="host witness of step 07", files=lambda: witness_files(*PROGRAMS_07))
+def test_host_is_unharmed_by_guests_with_ept(case: Case) -> None:
+    """Its vector registers, up to the upper halves of AVX's, XCR0 and TSC_AUX among the rest."""
+    judge(case)
+    assert "vector registers: ymm" in case.output, case.output[:500]
+    for register in ("XCR0", "IA32_TSC_AUX", "IA32_STAR", "IA32_CSTAR", "IA32_FMASK", "IA32_PAT"):
+        assert re.search(rf"^{register} ", case.output, re.MULTILINE), register
+
+
+def judge(case: Case) -> None:
+    """All checks were made and none failed."""
     isolated = "nopti" not in case.guest.command_line
     assert f"KPTI: {'Mitigation: PTI' if isolated else 'Vulnerable'}" in case.output, case.output
     lines = case.output.splitlines()

@@ -19,8 +19,6 @@ from results import write_row
 from soak import often
 from test_guest_contract import FILES, GUESTS, contract, run_of
 
-import host_builds
-
 LIMIT_MS = 50
 RANDOM_LIMIT_MS = 3
 #: Random guests a boot, by its number of CPUs. Another seed makes others, the same the same.
@@ -108,17 +106,17 @@ hostile = in_guest(GUESTS, hostile_script, name="hostile guests",
                    files=lambda: guest_runs.with_snapshot("hostile"), seconds=300)
 
 
-def random_script() -> str:
-    """Random guests, beside the snapshot module. lab-tool unloads the step itself."""
-    paths = [f"/lab/guests/{stem}/{name}.bin" for stem in (*FILES, "hostile")
-             for name in host_builds.names(stem)]
+def random_script(counts: dict[int, int], *stems: str, module: str = guest_runs.MODULE,
+                  parameters: str = "") -> str:
+    """Random guests, among them changed ones of some files, beside the snapshot module. lab-tool
+    unloads the step itself."""
     return f"""
         {guest_runs.WITH_SNAPSHOT}
-        load {guest_runs.MODULE} || fail 'insmod'
-        count={RANDOM_GUESTS[2]}; [ $(nproc) = 1 ] && count={RANDOM_GUESTS[1]}
+        load {module} {parameters} || fail 'insmod'
+        count={counts[2]}; [ $(nproc) = 1 ] && count={counts[1]}
         dmesg -n 1
-        lab-tool random {SEED} $count {RANDOM_LIMIT_MS} \\
-            /lab/guests/hostile/survivor.bin {' '.join(paths)}
+        MODULE={module} lab-tool random {SEED} $count {RANDOM_LIMIT_MS} \\
+            /lab/guests/hostile/survivor.bin {guest_runs.paths(*stems)}
         status=$?
         dmesg -n 8
         rmmod snapshot && exit $status"""
@@ -163,10 +161,19 @@ def note(case: Case) -> None:
         counts.update(run.reasons)
 
 
-@in_guest(GUESTS, random_script, name="random guests", seconds=often(1200, 9000),
-          files=lambda: guest_runs.with_snapshot(*FILES, "hostile"))
+@in_guest(GUESTS, lambda: random_script(RANDOM_GUESTS, *FILES, "hostile"), name="random guests",
+          seconds=often(1200, 9000), files=lambda: guest_runs.with_snapshot(*FILES, "hostile"))
 def test_random_guests(case: Case) -> None:
     """What random guests may lead to, and what not."""
+    summary = judge_random(case, RANDOM_GUESTS)
+    counts = seen.setdefault(case.guest.id(), Counter())
+    counts.update({int(reason): int(count) for reason, count in re.findall(
+        r"^reason (\d+) (\d+)$", case.output, re.MULTILINE)})
+    write_row("random_guests", summary, ("machine",))
+
+
+def judge_random(case: Case, counts: dict[int, int]) -> dict[str, object]:
+    """Fails the test if random guests led to what they may not. Returns a row for a table."""
     output = case.output.splitlines()
     bad = [line for line in output if line.startswith(("not ok", "complaint", "difference"))]
     assert not bad, f"{bad[:5]} {case}"
@@ -174,7 +181,7 @@ def test_random_guests(case: Case) -> None:
     assert not case.trouble, f"{case.trouble[:3]} {case}"
     summary = {words[1]: int(words[2]) for words in map(str.split, output)
                if words and words[0] == "summary"}
-    assert summary["guests"] >= RANDOM_GUESTS[case.guest.cpus] and summary["other"] == 0, summary
+    assert summary["guests"] >= counts[case.guest.cpus] and summary["other"] == 0, summary
     assert summary["lost_log_records"] == 0, summary
     assert {"ok snapshot", "ok unload", "ok snapshot after unload"} <= set(output), output[-40:]
     # What takes longest is not to run but to log: 16 KiB of output may be 16384 lines.
@@ -187,12 +194,9 @@ def test_random_guests(case: Case) -> None:
     assert not wrong, wrong
     told = sum(verdicts.values())
     assert told == summary["failed"] + summary["late"], (told, summary)
-    counts = seen.setdefault(case.guest.id(), Counter())
-    counts.update({int(words[1]): int(words[2]) for words in map(str.split, output)
-                   if words and words[0] == "reason"})
-    write_row("random_guests", {"machine": case.guest.id(), **{
+    return {"machine": case.guest.id(), **{
         name: summary[name] for name in ("guests", "full", "failed", "late", "exits")},
-        "verdicts": len(verdicts)}, ("machine",))
+        "verdicts": len(verdicts)}
 
 
 @hostile

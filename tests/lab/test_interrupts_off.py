@@ -22,18 +22,18 @@ GUESTS = ("loop_endless", "loop_interrupts_off", "loop_vmcall", "loop_cpuid",
           "loop_vmcall_unknown")
 LIMIT_MS = 200
 
-SCRIPT = f"""
-    for step in step05_exits step06_vmxoff; do
-        insmod /lab/traceable/$step.ko || fail "$step: $?"
-    done
+#: And of guests/ept_registers.S: without exits, with interrupts off from the beginning.
+GUESTS_07 = ("ept_loop_interrupts_off", "ept_loop_page_faults", "ept_loop_int1")
+
+MEASURE = """
     cd /sys/kernel/tracing
     echo 8192 >buffer_size_kb
-    switch() {{
+    switch() {
         echo $1 >events/kprobes/between_scopes/enable
         echo $1 >events/sched/sched_switch/enable
-    }}
+    }
     # measure NAME MODULE COMMAND …: the number of scopes, and the longest in microseconds
-    measure() {{
+    measure() {
         name=$1 module=$2; shift 2
         echo "p:between_scopes $module:vtx_give_way" >kprobe_events || fail "no kprobe"
         switch 1
@@ -42,12 +42,18 @@ SCRIPT = f"""
         # Between two scopes of a task without another task in between.
         sed -n 's/^.* \\([0-9]*\\)\\.\\([0-9]*\\): \\([a-z_]*\\): .*/\\1\\2 \\3/p' trace |
             awk -v name=$name '
-                $2 == "sched_switch" {{ last = 0; next }}
-                last {{ n++; if ($1 - last > longest) longest = $1 - last }}
-                {{ last = $1 }}
-                END {{ print "scopes", name, n, longest }}'
+                $2 == "sched_switch" { last = 0; next }
+                last { n++; if ($1 - last > longest) longest = $1 - last }
+                { last = $1 }
+                END { print "scopes", name, n, longest }'
         echo >trace; echo >kprobe_events
-    }}
+    }"""
+
+SCRIPT = f"""
+    for step in step05_exits step06_vmxoff; do
+        insmod /lab/traceable/$step.ko || fail "$step: $?"
+    done
+    {MEASURE}
     measure step06 step06_vmxoff sleep 0.3
     unload step06_vmxoff
     for guest in {' '.join(GUESTS)}; do
@@ -55,24 +61,44 @@ SCRIPT = f"""
     done
     unload step05_exits"""
 
+SCRIPT_07 = f"""
+    insmod /lab/traceable/step07_ept.ko memory_mb=3 || fail "step07: $?"
+    export MODULE=step07_ept
+    {MEASURE}
+    for guest in {' '.join(GUESTS_07)}; do
+        measure $guest $MODULE lab-tool run {LIMIT_MS} /lab/guests/ept_registers/$guest.bin
+    done
+    unload $MODULE"""
 
-def files() -> dict[str, object]:
-    """The guests, and both steps with ftrace's entries."""
-    found = guest_runs.files("hostile")
-    for number in ("05", "06"):
+
+def files(*numbers: str) -> dict[str, object]:
+    """The guests, and steps with ftrace's entries."""
+    found = guest_runs.files("hostile", "ept_registers")
+    for number in numbers:
         step = host_builds.altered_step(f"traceable-{number}", number, OLDER, (
             "common/cxx.mk", "ccflags-remove-y += $(CC_FLAGS_FTRACE)\n", ""))
         found[f"lab/traceable/{step.name}"] = step
     return found
 
 
-@in_guest(MACHINES, SCRIPT, files=files)
+@in_guest(MACHINES, SCRIPT, files=lambda: files("05", "06"))
 def test_interrupts_are_off_for_less_than_a_tick(case: Case) -> None:
     """A scope ends by the timer after a millisecond in the guest, or else by the next tick."""
+    judge(case, ("step06", *GUESTS))
+
+
+@in_guest(MACHINES[0], SCRIPT_07, files=lambda: files("07"))
+def test_interrupts_are_off_for_less_than_a_tick_with_ept(case: Case) -> None:
+    """The same for guests that have RFLAGS.IF for themselves."""
+    judge(case, GUESTS_07)
+
+
+def judge(case: Case, names: tuple[str, ...]) -> None:
+    """Fails the test if a scope took too long."""
     assert case.rc == 0 and not case.trouble and not case.left, (case.output, case)
     seen = {name: (int(scopes), int(longest)) for name, scopes, longest in
             re.findall(r"^scopes (\w+) (\d+) (\d+)$", case.output, re.MULTILINE)}
-    assert list(seen) == ["step06", *GUESTS], case.output
+    assert tuple(seen) == names, case.output
     for name, (scopes, longest) in seen.items():
         write_row("interrupts_off", {
             "guest": name, "kernel": case.guest.number, "cpu": case.guest.cpu, "scopes": scopes,

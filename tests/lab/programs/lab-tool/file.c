@@ -85,16 +85,16 @@ static void alarm_after(unsigned int ms)
 
 static void check_sizes(void)
 {
-	unsigned char *big = calloc(1, MAX_PROGRAM + 4096);
+	unsigned char *big = calloc(1, max_program + 4096);
 	struct outcome outcome;
 
 	big[0] = hlt[0];
 	expect("full_length", run_program(guest, hlt, sizeof hlt), sizeof hlt, 0);
 	expect("full_length_again", run_program(guest, cpuid_hlt, sizeof cpuid_hlt),
 	       sizeof cpuid_hlt, 0);
-	expect("largest", run_program(guest, big, MAX_PROGRAM), MAX_PROGRAM, 0);
-	expect("too_large", run_program(guest, big, MAX_PROGRAM + 1), -1, EFBIG);
-	expect("far_too_large", run_program(guest, big, MAX_PROGRAM + 4096), -1, EFBIG);
+	expect("largest", run_program(guest, big, max_program), (ssize_t)max_program, 0);
+	expect("too_large", run_program(guest, big, max_program + 1), -1, EFBIG);
+	expect("far_too_large", run_program(guest, big, max_program + 4096), -1, EFBIG);
 	expect("empty", run_program(guest, big, 0), -1, EINVAL);
 	expect("status_not_0", run_program(guest, exit_1, sizeof exit_1), -1, EIO);
 	expect("bad_pointer", run_program(guest, (void *)16, 100), -1, EFAULT);
@@ -114,15 +114,15 @@ static void check_modes(void)
 	pid_t child;
 	int status;
 
-	stat(GUEST_FILE, &about);
+	stat(guest_file, &about);
 	check((about.st_mode & 07777) == 0200, "mode_of_guest", "%o", about.st_mode & 07777);
-	stat(EXITS_FILE, &about);
+	stat(exits_file, &about);
 	check((about.st_mode & 07777) == 0400, "mode_of_exits", "%o", about.st_mode & 07777);
 	child = fork();
 	if (child == 0) {
 		if (setuid(65534))
 			_exit(0);
-		_exit(open(GUEST_FILE, O_WRONLY) < 0 ? errno : 0);
+		_exit(open(guest_file, O_WRONLY) < 0 ? errno : 0);
 	}
 	status = ended(child, 2000);
 	check(status == EACCES, "not_for_others", "errno %d", status);
@@ -149,15 +149,15 @@ static void check_time_limit(void)
 			break;
 	}
 	expect("time_limit_1_hlt", outcome, sizeof hlt, 0);
-	error = write_word(PARAMETERS "limit_ms", "0\n");
+	error = write_word(parameter_file("limit_ms"), "0\n");
 	check(error == EINVAL, "time_limit_0", "errno %d", error);
-	error = write_word(PARAMETERS "limit_ms", "-1\n");
+	error = write_word(parameter_file("limit_ms"), "-1\n");
 	check(error == EINVAL, "time_limit_negative", "errno %d", error);
-	error = write_word(PARAMETERS "limit_ms", "4294967296\n");
+	error = write_word(parameter_file("limit_ms"), "4294967296\n");
 	check(error == EINVAL, "time_limit_too_large", "errno %d", error);
-	error = write_word(PARAMETERS "limit_ms", "soon\n");
+	error = write_word(parameter_file("limit_ms"), "soon\n");
 	check(error == EINVAL, "time_limit_word", "errno %d", error);
-	text = read_text(PARAMETERS "limit_ms");
+	text = read_text(parameter_file("limit_ms"));
 	check(!strcmp(text, "1\n"), "time_limit_is_kept_after_refusal", "%s", text);
 	free(text);
 }
@@ -225,18 +225,18 @@ static void check_during_a_run(void)
 	int status;
 
 	run_program(guest, cpuid_hlt, sizeof cpuid_hlt);
-	before = read_text(EXITS_FILE);
+	before = read_text(exits_file);
 	set_parameter("limit_ms", "10000");
 	first = writer(endless, sizeof endless);
 	usleep(60000);
-	during = read_text(EXITS_FILE);
+	during = read_text(exits_file);
 	check(!strcmp(before, during), "exits_during_a_run", "they differ");
-	status = syscall(SYS_delete_module, MODULE, O_NONBLOCK) ? errno : 0;
+	status = syscall(SYS_delete_module, module, O_NONBLOCK) ? errno : 0;
 	check(status == EBUSY || status == EAGAIN, "unload_during_a_run", "errno %d", status);
 	check(ended(first, 20) == -1000, "unload_leaves_the_run_alone", "it ended");
 	kill(first, SIGKILL);
 	ended(first, 1000);
-	after = read_text(EXITS_FILE);
+	after = read_text(exits_file);
 	check(strcmp(before, after), "exits_after_the_run", "they are still those of the run before");
 	free(before);
 	free(during);
@@ -252,16 +252,16 @@ static void check_reading(void)
 	int fd;
 
 	run_program(guest, cpuid_hlt, sizeof cpuid_hlt);
-	whole = read_text(EXITS_FILE);
+	whole = read_text(exits_file);
 	pieces = calloc(1, strlen(whole) + sizeof piece);
-	fd = open(EXITS_FILE, O_RDONLY);
+	fd = open(exits_file, O_RDONLY);
 	while ((got = read(fd, piece, sizeof piece)) > 0 && size <= strlen(whole)) {
 		memcpy(pieces + size, piece, (size_t)got);
 		size += (size_t)got;
 	}
 	check(!strcmp(whole, pieces), "exits_in_pieces", "they differ");
 	close(fd);
-	fd = open(EXITS_FILE, O_WRONLY);
+	fd = open(exits_file, O_WRONLY);
 	check(fd < 0 || write(fd, "x", 1) < 0, "exits_is_read_only", "it can be written");
 	check(read(guest, piece, 1) < 0, "guest_is_write_only", "it can be read");
 	free(whole);
@@ -283,7 +283,7 @@ static void check_storm(void)
 			struct outcome outcome;
 
 			if (i == 2) {
-				free(read_text(EXITS_FILE));
+				free(read_text(exits_file));
 				continue;
 			}
 			outcome = run_program(guest, cpuid_hlt, sizeof cpuid_hlt);

@@ -174,7 +174,7 @@ static size_t make_any_guest(unsigned char *to)
 
 	switch (below(8)) {
 	case 0:
-		size = below(64) ? 1 + below(256) : MAX_PROGRAM;
+		size = below(64) ? 1 + below(256) : max_program;
 		random_bytes(to, size);
 		return size;
 	case 1:
@@ -308,10 +308,10 @@ static void follow_log(int fd)
 		end = strchr(text, '\n');
 		if (end)
 			*end = '\0';
-		if (!strncmp(text, MODULE ": guest: ", strlen(MODULE ": guest: ")))
-			continue;
-		if (!strncmp(text, MODULE ": ", strlen(MODULE ": "))) {
-			count_verdict(text + strlen(MODULE ": "));
+		if (!strncmp(text, module, strlen(module)) && text[strlen(module)] == ':') {
+			text += strlen(module) + 2;
+			if (strncmp(text, "guest: ", strlen("guest: ")))
+				count_verdict(text);
 			continue;
 		}
 		for (size_t i = 0; i < sizeof trouble / sizeof *trouble; i++) {
@@ -379,7 +379,7 @@ int command_random(int argc, char **argv)
 			      outcome.result, outcome.error);
 		if (outcome.ms > longest)
 			longest = outcome.ms;
-		file = open(EXITS_FILE, O_RDONLY);
+		file = open(exits_file, O_RDONLY);
 		if (i % 500 < 10) {
 			while ((got = read(file, text, sizeof text - 1)) == sizeof text - 1)
 				;
@@ -413,7 +413,7 @@ int command_random(int argc, char **argv)
 		if (counts[reason])
 			printf("reason %d %llu\n", reason, (unsigned long long)counts[reason]);
 	close(guest);
-	check(!syscall(SYS_delete_module, MODULE, O_NONBLOCK), "unload", "errno %d", errno);
+	check(!syscall(SYS_delete_module, module, O_NONBLOCK), "unload", "errno %d", errno);
 	check_host("snapshot after unload", before);
 	return failed_checks != 0;
 }

@@ -37,7 +37,7 @@ int command_run(int argc, char **argv)
 
 		kernel_log("<3>@@GUEST %s\n", program.name);
 		outcome = run_once(&program);
-		text = read_text(EXITS_FILE);
+		text = read_text(exits_file);
 		exits = add_totals(text, counts);
 		printf("guest %s %zd %d %u %llu", program.name, outcome.result, outcome.error,
 		       outcome.ms, (unsigned long long)exits);
@@ -54,7 +54,6 @@ int command_run(int argc, char **argv)
 		check_host("snapshot", before);
 		sleep(1); /* some of what was used is given back a moment later */
 		pages -= free_pages();
-		/* Linux keeps lists of free pages for each CPU, which it does not count. */
 		check(pages <= 64 * sysconf(_SC_NPROCESSORS_ONLN), "pages", "%ld fewer", pages);
 	}
 	set_parameter("limit_ms", "2000");

@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 int failed_checks;
+const char *module = "step05_exits";
+char guest_file[80], exits_file[80];
+size_t max_program = MAX_PROGRAM;
 
 void die(const char *format, ...)
 {
@@ -87,12 +90,17 @@ int write_word(const char *path, const char *word)
 	return error;
 }
 
+const char *parameter_file(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof path, "/sys/module/%s/parameters/%s", module, name);
+	return path;
+}
+
 void set_parameter(const char *name, const char *value)
 {
-	char path[128];
-
-	snprintf(path, sizeof path, PARAMETERS "%s", name);
-	if (write_word(path, value))
+	if (write_word(parameter_file(name), value))
 		die("cannot set %s to %s", name, value);
 }
 
@@ -127,10 +135,10 @@ struct program load_program(const char *path)
 
 int open_guest(void)
 {
-	int fd = open(GUEST_FILE, O_WRONLY);
+	int fd = open(guest_file, O_WRONLY);
 
 	if (fd < 0)
-		die("cannot open " GUEST_FILE);
+		die("cannot open %s", guest_file);
 	return fd;
 }
 
@@ -176,16 +184,22 @@ uint64_t add_totals(const char *exits, uint64_t counts[REASONS])
 
 long free_pages(void)
 {
-	long pages = -1;
-	char *text, *line;
+	long pages = 0;
+	char *text;
 
 	sync();
 	write_word("/proc/sys/vm/drop_caches", "3");
 	usleep(100000);
-	text = read_text("/proc/vmstat");
-	line = strstr(text, "nr_free_pages ");
-	if (line)
-		pages = atol(line + strlen("nr_free_pages "));
+	/* Of each zone, and what each CPU has put aside of it. */
+	text = read_text("/proc/zoneinfo");
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		long count;
+
+		line += *line == '\n';
+		if (sscanf(line, " pages free %ld", &count) == 1 ||
+		    sscanf(line, " count: %ld", &count) == 1)
+			pages += count;
+	}
 	free(text);
 	return pages;
 }
@@ -233,6 +247,12 @@ int main(int argc, char **argv)
 		{ "witness-without-breakpoints", command_witness },
 	};
 
+	if (getenv("MODULE"))
+		module = getenv("MODULE");
+	snprintf(guest_file, sizeof guest_file, "/sys/kernel/debug/%s/guest", module);
+	snprintf(exits_file, sizeof exits_file, "/sys/kernel/debug/%s/exits", module);
+	if (!strcmp(module, "step05_exits"))
+		max_program = 32 * 1024;
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].call(argc - 1, argv + 1);

@@ -8,13 +8,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MODULE "step05_exits"
-#define GUEST_FILE "/sys/kernel/debug/" MODULE "/guest"
-#define EXITS_FILE "/sys/kernel/debug/" MODULE "/exits"
 #define SNAPSHOT_FILE "/sys/kernel/debug/snapshot/cpu0"
-#define PARAMETERS "/sys/module/" MODULE "/parameters/"
-#define MAX_PROGRAM (32 * 1024)
+#define MAX_PROGRAM (64 * 1024)
 #define REASONS 128
+
+/* The step whose guests are run: step05_exits, or what the environment variable MODULE says. */
+extern const char *module;
+extern char guest_file[80], exits_file[80];	/* its files */
+extern size_t max_program;			/* the largest program it takes: at most MAX_PROGRAM */
 
 /* A guest program in memory. */
 struct program {
@@ -53,6 +54,9 @@ char *read_text(const char *path);
 
 /* Writes a word to a file. Returns 0 or errno. */
 int write_word(const char *path, const char *word);
+
+/* Where Linux shows a parameter of the module. Valid until the next call. */
+const char *parameter_file(const char *name);
 
 void set_parameter(const char *name, const char *value);
 
