@@ -35,14 +35,20 @@ def _write(text: str) -> None:
 
 
 #: What ./lab soak runs, with larger numbers than ./lab test (soak.py).
-SOAK = ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline")
+SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline"),
+        "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07")}
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves all tests or, for ./lab soak, those of the soak."""
     if not soak.ON:
         return
-    left_out = [item for item in items if not any(part in item.nodeid for part in SOAK)]
+    def is_of(step: str, item: pytest.Item) -> bool:
+        return any(part in item.nodeid for part in SOAK[step])
+
+    others = [step for step in SOAK if step not in ("", soak.STEP)]
+    left_out = [item for item in items if not is_of(soak.STEP, item) or any(
+        is_of(step, item) for step in others)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -6,6 +6,8 @@ import os
 
 #: True in ./lab soak.
 ON = bool(os.environ.get("VTX_SOAK"))
+#: The step whose soak it is (./lab soak 07); empty for steps 05 and 06.
+STEP = os.environ.get("VTX_SOAK_STEP", "")
 
 
 def often(daily: int, soak: int) -> int:

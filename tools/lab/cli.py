@@ -105,9 +105,11 @@ def _add_guest_commands(commands: _Commands) -> None:
     one.add_argument("--accept", action="store_true",
                      help="from now on expect what the steps log now")
 
-    commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
-  ./lab soak
-""", lambda args: test.soak(args.yes))
+    one = commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
+  ./lab soak                         of steps 05 and 06
+  ./lab soak 07                      of step 07: 100,000 random guests, up to an hour
+""", lambda args: test.soak(args.step or "", args.yes))
+    one.add_argument("step", metavar="NN", nargs="?", choices=["07"], help="a step with its own")
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
   ./lab bench                        in the emulated PC, where a tick is an instruction

@@ -61,15 +61,17 @@ def run(expression: str, accept: bool, yes: bool) -> int:
     return _close(count, started)
 
 
-def soak(yes: bool) -> int:
-    """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not."""
+def soak(step: str, yes: bool) -> int:
+    """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not; that of
+    a step alone after 60."""
     packages.ensure(packages.needed(["build", "lab", "test"]), yes)
     for kernel in kernels.BOOTABLE:
         kernels.tree(kernel)
     report = JUNIT / "soak.xml"
-    command = ["timeout", "--signal=INT", "1200", "/usr/bin/python3", "-m", "pytest", "-v",
+    limit = "3600" if step else "1200"
+    command = ["timeout", "--signal=INT", limit, "/usr/bin/python3", "-m", "pytest", "-v",
                f"--junitxml={report}", str(ROOT / "tests" / "lab")]
-    return _stream("soak", command, {**os.environ, "VTX_SOAK": "1"})
+    return _stream("soak", command, {**os.environ, "VTX_SOAK": "1", "VTX_SOAK_STEP": step})
 
 
 def _environment(expression: str, accept: bool) -> dict[str, str]:
