@@ -159,7 +159,7 @@ constexpr EptWalk walk_ept(
     std::uint64_t table = eptp & EptBits::address;
     for (unsigned level = ept_levels;; --level) { // ends at 1, where each entry maps a page
         EptWalkEntry &entry = walk.entries[walk.count++];
-        entry.address = table + 8 * page_table_index(guest_physical, level);
+        entry.address = table + std::uint64_t{8} * page_table_index(guest_physical, level);
         if (!memory.given() || !memory.read(memory.context, entry.address, entry.value)) {
             walk.outcome = EptOutcome::unreadable;
             return walk;
