@@ -205,7 +205,7 @@ guest_with_handlers ept_debug_registers
 	EXPECT_EQ(%rax, %rbx)
 	movq	$-1, %rax
 	FAULTS(VECTOR_GP, 0, movq %rax, %db6)	/* bits 63:32 */
-	/* DR4 and DR5 are DR6 and DR7. (With CR4.DE they would be #UD, on which Bochs deviates.) */
+	/* DR4 and DR5 are DR6 and DR7. (With CR4.DE they would be #UD.) */
 	movl	$0xffff0ff0, %eax
 	WORKS(.byte 0x0f, 0x23, 0xe0)		/* MOV DR4, RAX */
 	movq	%db6, %rbx
