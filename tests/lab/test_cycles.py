@@ -22,7 +22,7 @@ ROUNDS = (1, often(4, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
 #: With less RAM a guest is ready sooner.
-PARAMETERS = {"step07_ept": "memory_mb=3"}
+PARAMETERS = {"step07_ept": "memory_mb=2"}
 
 #: Shell functions: what the kernel says of its memory, in pages, kB or bytes.
 MEASURE = """
