@@ -18,6 +18,7 @@ _VARYING = (
     (r"\b0xffff[0-9a-f]{12}\b", "0xffff…"),            # addresses in the kernel
     (r"\b0x0*[1-9a-f][0-9a-f]{2,6}000\b", "0x…000"),   # physical addresses of pages
     (r"(\(201aH\) is 0x)[0-9a-f]+(?=[0-9a-f]{3}:)", r"\1…"),  # the page in the EPT pointer
+    (r"(EPT \w+ at \S+ is 0x)[0-9a-f]+(?=[0-9a-f]{3}:)", r"\1…"),  # and in an EPT entry
     (r"\b(\d+\.\d+\.\d+)-\d+(-[\w-]*amd64)", r"\1-N\2"),   # 6.1.0-56-cloud-amd64
     (r"\b(\d+\.\d+)\.\d+(\+deb\d+-[\w-]*amd64)", r"\1.N\2"),
     (r"\(Debian [^)]*\)", "(Debian …)"),
