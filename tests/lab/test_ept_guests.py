@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import guest_runs
+import host_builds
 import pytest
+import soak
 from guest import OLDER, Case, Guest, in_guest
 from guest_runs import EIO, ETIME, GuestRun
 from results import write_row
 from soak import often
-from test_guest_contract import FILE_CHECKS
-from test_guest_contract import GUESTS as GUESTS_05
-from test_hostile_guests import (DIED, LATE, SOMEHOW, STOPPED, WELL, judge_random, random_script)
-
-import host_builds
+from test_guest_contract import FILE_CHECKS, GUESTS as GUESTS_05
+from test_hostile_guests import DIED, LATE, SOMEHOW, STOPPED, WELL, judge_random, random_script
 
 MODULE = "step07_ept"
 EXITS = f"/sys/kernel/debug/{MODULE}/exits"
@@ -268,12 +268,13 @@ def test_every_exit_reason_of_step_07_was_seen(case: Case) -> None:
 
 # ---- Random guests, and the file that takes them ------------------------------------------------
 
-#: Random guests a boot, by its number of CPUs.
-RANDOM_GUESTS = {1: often(400, 100_000), 2: 400}
+RANDOM_GUESTS = {1: often(400, 100_000), 2: 400}  # a boot, by its number of CPUs
+#: Bochs calls faults that stay in the guest errors. Those of 100,000 guests are too much for a log.
+QUIET = [replace(machine, bochsrc=("error: action=ignore",) * soak.ON) for machine in GUESTS[:2]]
 
 
-@in_guest(GUESTS[:2], lambda: random_script(RANDOM_GUESTS, *FILES, *OF_STEP_05, module=MODULE,
-                                            parameters="memory_mb=1"),
+@in_guest(QUIET, lambda: random_script(RANDOM_GUESTS, *FILES, *OF_STEP_05, module=MODULE,
+                                       parameters="memory_mb=1"),
           name="random guests with EPT", seconds=often(300, 9000),
           files=lambda: guest_runs.with_snapshot(*FILES, *OF_STEP_05))
 def test_random_guests_with_ept(case: Case) -> None:
