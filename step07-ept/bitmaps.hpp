@@ -39,9 +39,10 @@ public:
         // [exercise 07-2]
     }
 
+    /// What the VMCS must hold: of the bitmap of MSRs, of ports up to 0x7FFF, and of those above.
     PhysicalAddress msrs() const { return msrs_.physical(); }
-    PhysicalAddress ports_low() const { return ports_low_.physical(); }   ///< 0 to 0x7FFF
-    PhysicalAddress ports_high() const { return ports_high_.physical(); } ///< 0x8000 to 0xFFFF
+    PhysicalAddress ports_low() const { return ports_low_.physical(); }   ///< See msrs().
+    PhysicalAddress ports_high() const { return ports_high_.physical(); } ///< See msrs().
 
 private:
     Page msrs_, ports_low_, ports_high_;

@@ -14,7 +14,7 @@ namespace vtx {
 /// What the VMCS field "EPT pointer" must hold: the first table, which the processor reads as
 /// write-back memory (6), and the number of levels less one.
 /// \sdm{table-format-of-extended-page-table-pointer}
-constexpr std::uint64_t ept_pointer(PhysicalAddress first_table, unsigned levels = 4) {
+constexpr std::uint64_t ept_pointer(PhysicalAddress first_table, unsigned levels) {
     return first_table.value | std::uint64_t{levels - 1} << 3 | 6;
 }
 
@@ -50,11 +50,12 @@ struct EptEntry {
     }
 };
 
-/// Maps guest-physical addresses from 0 on, in blocks of 2 MiB. The guest can have 512 blocks, as
-/// many as one page directory has entries, so one table of each upper level is enough.
+/// Maps guest-physical addresses from 0 on, in blocks of 2 MiB. One page directory has 512 entries,
+/// one a block, and that is 1 GiB: more than a guest has. So one table of each upper level is
+/// enough.
 class Ept {
 public:
-    static constexpr std::size_t pages_in_a_block = LargePage::size / page_size;
+    static constexpr std::size_t pages_in_a_block = LargePage::size / page_size; ///< 512
 
     /// Takes the three upper tables. They map nothing yet. False if there is no memory.
     [[nodiscard]] bool allocate() {
@@ -87,8 +88,10 @@ public:
         return nullptr;
     }
 
-    /// What the VMCS must hold.
-    std::uint64_t pointer() const { return ept_pointer(pml4_.physical()); }
+    /// What the VMCS must hold. These tables have 4 levels; another number is a mistake.
+    std::uint64_t pointer(unsigned levels = 4) const {
+        return ept_pointer(pml4_.physical(), levels);
+    }
 
     /// Takes from block `number` the permission to read, but not the one to write. Such an entry is
     /// an EPT misconfiguration: a mistake for the parameter `spoil`.

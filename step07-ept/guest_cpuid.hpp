@@ -34,7 +34,6 @@ struct HiddenBits {
     static constexpr std::uint32_t leaf7_ebx_invpcid = 1u << 10;
     /// Leaf 7, ECX: of this register the guest sees UMIP only.
     static constexpr std::uint32_t leaf7_ecx_shown = 1u << 2;
-    static constexpr std::uint32_t leaf80000001_edx_rdtscp = 1u << 27;
 };
 
 /// What the guest may use besides what every guest may.
@@ -129,7 +128,7 @@ guest_cpuid(std::uint32_t leaf, std::uint32_t subleaf, const GuestFeatures &feat
         return {0x40000000, 0x54787456, 0x726f7475, 0x006c6169};
     case 0x80000001:
         if (!features.rdtscp)
-            result.edx &= ~HiddenBits::leaf80000001_edx_rdtscp;
+            result.edx &= ~Cpuid80000001Edx::rdtscp;
         return result;
     case 0x80000008:
         // Widths of addresses: the physical one, and 48 bits of linear ones (CR4.LA57 is ours).

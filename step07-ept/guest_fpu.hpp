@@ -13,9 +13,9 @@ namespace vtx {
 
 /// Components that XSAVE knows by the bits of XCR0. \sdm{extended-control-registers-including-xcr0}
 struct Xcr0 {
-    static constexpr std::uint64_t x87 = 1u << 0;
-    static constexpr std::uint64_t sse = 1u << 1;
-    static constexpr std::uint64_t avx = 1u << 2;
+    static constexpr std::uint64_t x87 = 1u << 0;    ///< The eight x87 registers. Always 1.
+    static constexpr std::uint64_t sse = 1u << 1;    ///< XMM registers and MXCSR.
+    static constexpr std::uint64_t avx = 1u << 2;    ///< Upper halves of YMM registers.
     static constexpr std::uint64_t avx512 = 7u << 5; ///< Mask registers, upper halves, ZMM16 to 31.
 
     /// True if XSETBV accepts it: what builds on something needs that, too.

@@ -19,7 +19,7 @@ namespace vtx {
 /// RAM at guest-physical 0, made of pieces of the machine's memory that lie anywhere.
 class GuestMemory {
 public:
-    static constexpr unsigned most_megabytes = 512;
+    static constexpr unsigned most_megabytes = 512; ///< The most RAM that allocate() takes.
 
     /// What a guest finds when it begins. Its page tables lie in its own RAM, and it may change
     /// them.
@@ -42,6 +42,7 @@ public:
         return true;
     }
 
+    /// The tables that map it.
     const Ept &ept() const { return ept_; }
 
     /// The EPT entry at a physical address; null if none of the tables lies there.

@@ -16,7 +16,7 @@ inline constexpr Msr switched_msrs[] = {
     Msr::star, Msr::lstar, Msr::cstar, Msr::fmask, Msr::tsc_aux};
 
 /// True if the processor has RDTSCP and with it IA32_TSC_AUX.
-inline bool has_rdtscp() { return (cpuid(0x80000001).edx & 1u << 27) != 0; }
+inline bool has_rdtscp() { return (cpuid(0x80000001).edx & Cpuid80000001Edx::rdtscp) != 0; }
 
 /// The guest's values while it does not run.
 struct GuestMsrs {

@@ -19,8 +19,7 @@ inline void make_mistake(CurrentVmcs &vmcs, const Vm &vm, spoil_kind kind) {
         vm.memory.ept().misconfigure(0);
         break;
     case SPOIL_EPTP:
-        // Bits 5:3 hold the page-walk length less one: 4 becomes 3.
-        vmcs.write(Field64::ept_pointer, vm.memory.ept().pointer() - (1u << 3));
+        vmcs.write(Field64::ept_pointer, vm.memory.ept().pointer(3)); // three levels of four
         break;
     }
 }

@@ -32,7 +32,7 @@ enum class Ending : std::uint8_t {
     none,                 ///< It still runs.
     status,               ///< HLT, or hypercall 0 with a status.
     ept_violation,        ///< An access outside its RAM.
-    ept_misconfiguration, ///< An EPT entry that no processor accepts: our mistake.
+    ept_misconfiguration, ///< An EPT entry that this CPU does not accept: our mistake.
     triple_fault,         ///< A further fault while a double fault was being delivered.
     machine_check,        ///< The hardware reported an error while it ran.
     string_io,            ///< INS or OUTS, which we do not emulate.

@@ -30,6 +30,11 @@ struct Cpuid1Ecx {
                                                 << 31; ///< 0 on every real CPU; set by hypervisors
 };
 
+/// Bits of CPUID leaf 0x80000001, EDX. \sdm{cpuid-cpu-identification}
+struct Cpuid80000001Edx {
+    static constexpr std::uint32_t rdtscp = 1u << 27; ///< RDTSCP, and with it IA32_TSC_AUX
+};
+
 /// The 12 letters of a vendor ("GenuineIntel") with a terminating 0.
 struct VendorName {
     char text[13]; ///< ASCII, as the processor gives it.

@@ -7,6 +7,7 @@ in the colours of a light page, because its readers know neither the theme nor l
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,13 @@ def inline(name: str, svg: str, alt: str) -> str:
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n|<desc>.*?</desc>\n", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="|url\(#|href="#', rf"\g<0>{name}-", svg)
-    label = nodes.Text(alt).astext().replace("&", "&amp;").replace('"', "&quot;")
-    return svg.replace("<svg ", f'<svg aria-label="{label}" ', 1)
+    return svg.replace("<svg ", f'<svg aria-label="{escape(alt)}" ', 1)
 
 
 def with_style(svg: str) -> str:
     """The file with its style inside, in the colours of a light page."""
     style = re.sub(r"light-dark\((.*?), .*?\)", r"\1", STYLE.read_text(encoding="utf-8"))
-    svg = svg[svg.index("<svg"):]
-    return svg.replace("<defs>", f"<style>{style}</style>\n<defs>", 1) if "<defs>" in svg else \
-        svg.replace("</desc>", f"</desc>\n<style>{style}</style>", 1)
+    return svg[svg.index("<svg"):].replace("</desc>", f"</desc>\n<style>{style}</style>", 1)
 
 
 class DrawFigures(SphinxPostTransform):
@@ -62,5 +60,5 @@ class DrawFigures(SphinxPostTransform):
 
 
 def setup(app: Sphinx) -> None:
-    """Registers the transform, and has a page written anew when its figure changes."""
+    """Registers the transform. (That a page depends on its figures, Sphinx knows by itself.)"""
     app.add_post_transform(DrawFigures)

@@ -99,7 +99,7 @@ TEST(EptEntry, IsWhatTheSdmSays) {
 }
 
 TEST(EptPointer, HasTheMemoryTypeAndTheLevels) {
-    EXPECT_EQ(ept_pointer(PhysicalAddress{0x7654321000}), 0x765432101eu);
+    EXPECT_EQ(ept_pointer(PhysicalAddress{0x7654321000}, 4), 0x765432101eu);
     EXPECT_EQ(ept_pointer(PhysicalAddress{0x7654321000}, 5), 0x7654321026u);
 }
 
