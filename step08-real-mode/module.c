@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The C side of the module: what Linux calls when it loads and unloads it, and its parameters. */
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+#include "kernel.h"
+#include "step.h"
+
+unsigned int memory_mb = 16;
+unsigned int limit_ms = 2000;
+bool trace = true;
+bool check;
+char keys[KEYS_SIZE];
+
+/* Reads a number between two bounds. `wanted` says in the log what is possible. */
+static int set_number(const char *value, const struct kernel_param *parameter,
+		      unsigned int least, unsigned int most, const char *wanted)
+{
+	unsigned int number;
+
+	if (kstrtouint(value, 0, &number) || number < least || number > most) {
+		/* Written by echo, the value ends in a newline. */
+		vtx_log_error("%s=%.*s is not possible: give %s", parameter->name,
+			      (int)strcspn(value, "\n"), value, wanted);
+		return -EINVAL;
+	}
+	*(unsigned int *)parameter->arg = number;
+	return 0;
+}
+
+static int set_memory(const char *value, const struct kernel_param *parameter)
+{
+	return set_number(value, parameter, 1, 512, "the guest's RAM in MiB, 1 to 512");
+}
+
+static int set_limit(const char *value, const struct kernel_param *parameter)
+{
+	return set_number(value, parameter, 1, UINT_MAX,
+			  "the milliseconds that a guest may run, 1 or more");
+}
+
+static const struct kernel_param_ops memory_operations = {
+	.set = set_memory,
+	.get = param_get_uint,
+};
+module_param_cb(memory_mb, &memory_operations, &memory_mb, 0600);
+MODULE_PARM_DESC(memory_mb, "RAM of a guest in MiB, 1 to 512 (default 16)");
+
+static const struct kernel_param_ops limit_operations = {
+	.set = set_limit,
+	.get = param_get_uint,
+};
+module_param_cb(limit_ms, &limit_operations, &limit_ms, 0600);
+MODULE_PARM_DESC(limit_ms, "milliseconds that a guest may run (default 2000)");
+
+module_param(trace, bool, 0600);
+MODULE_PARM_DESC(trace, "record every VM exit in full, not only its count (default on)");
+
+module_param(check, bool, 0400);
+MODULE_PARM_DESC(check, "examine a guest's VMCS before its first entry, and refuse with the findings (default off)");
+
+/* What somebody types. The guest takes a copy when it begins. */
+static int set_keys(const char *value, const struct kernel_param *parameter)
+{
+	/* Written by echo, the value ends in a newline. */
+	size_t length = strcspn(value, "\n");
+	size_t i;
+
+	if (length >= sizeof(keys) || value[length + (value[length] == '\n')]) {
+		vtx_log_error("keys= is not possible: give one line of at most %zu characters",
+			      sizeof(keys) - 1);
+		return -EINVAL;
+	}
+	for (i = 0; i < length; i++)
+		if (value[i] < ' ' || value[i] > '~') {
+			vtx_log_error("keys= is not possible: give characters of ASCII, and \\r for the key Enter");
+			return -EINVAL;
+		}
+	vtx_lock();
+	memcpy(keys, value, length);
+	keys[length] = '\0';
+	vtx_unlock();
+	return 0;
+}
+
+static int get_keys(char *buffer, const struct kernel_param *parameter)
+{
+	return sysfs_emit(buffer, "%s\n", keys);
+}
+
+static const struct kernel_param_ops keys_operations = {
+	.set = set_keys,
+	.get = get_keys,
+};
+module_param_cb(keys, &keys_operations, NULL, 0600);
+MODULE_PARM_DESC(keys, "keys that wait to be read by INT 16h: ASCII, \\r is Enter");
+
+static int __init module_start(void)
+{
+	return step_start();
+}
+
+static void __exit module_stop(void)
+{
+	step_stop();
+}
+
+module_init(module_start);
+module_exit(module_stop);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("VtxTutorial " KBUILD_MODNAME);
