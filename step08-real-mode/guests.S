@@ -18,6 +18,7 @@
 #define DATA 0x10
 #define CODE64 0x18
 #define CODE16 0x20
+#define DATA16 0x28
 
 #define CR0_PE (1 << 0)
 #define CR0_PG (1 << 31)
@@ -89,15 +90,18 @@ modes_code64:
 	movl	$PRINT, %eax
 	vmcall				/* VM exit, reason 18 */
 
-	/* Back. Paging cannot be switched off in 64-bit code, so first to 16-bit code. */
+	/* Back. Paging cannot be switched off in 64-bit code, so first to 16-bit code, and to
+	 * segments of 64 KiB: a load in real mode changes the base, and no limit. */
 	pushq	$CODE16
 	pushq	$AT(modes_code16)
 	lretq
 
 	.code16
 modes_code16:
-	movw	$DATA, %ax
-	movw	%ax, %ss		/* a limit that real mode can live with comes below */
+	movw	$DATA16, %ax
+	movw	%ax, %ds
+	movw	%ax, %es
+	movw	%ax, %ss
 	movl	%cr0, %eax
 	andl	$~CR0_PG, %eax
 	movl	%eax, %cr0		/* the processor clears EFER.LMA */
@@ -146,6 +150,7 @@ modes_gdt:
 	.quad	0x00cf93000000ffff	/* DATA: base 0, 4 GiB */
 	.quad	0x00af9b000000ffff	/* CODE64: L = 1 */
 	.quad	0x00009b000000ffff	/* CODE16: base 0, 64 KiB */
+	.quad	0x000093000000ffff	/* DATA16: likewise */
 modes_gdtr:
 	.word	modes_gdtr - modes_gdt - 1
 	.long	AT(modes_gdt)
