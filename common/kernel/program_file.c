@@ -21,8 +21,11 @@ static ssize_t write_program(struct file *file, const char __user *from, size_t 
 
 	if (size == 0 || *offset != 0)
 		return -EINVAL;
-	if (size > program_limit)
+	if (size > program_limit) {
+		vtx_log_error("this guest is too large: it may have at most %zu bytes",
+			      program_limit);
 		return -EFBIG;
+	}
 	bytes = vmalloc(size);
 	if (!bytes)
 		return -ENOMEM;
