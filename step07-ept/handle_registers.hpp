@@ -79,7 +79,7 @@ inline Action handle_dr_access(const Exit &exit) {
     const std::uint64_t value = exit.general_register(access.general_register);
     if (status && value >> 32 == 0)
         exit.vcpu.dr6 = (value & 0xe00f) | 0xffff0ff0;
-    else if (value != held)
+    else if ((control ? value | held : value) != held) // bit 10 of DR7 is 1 whatever is written
         return exit.raise(Vector::general_protection);
     return exit.skip_instruction();
 }

@@ -21,6 +21,7 @@ struct BiosPlace {
     static constexpr std::uint64_t address = segment * 16u; ///< and as guest-physical address.
     static constexpr unsigned entry_size = 4;               ///< VMCALL and IRET.
     static constexpr unsigned entries = 256;                ///< One a vector.
+    static constexpr std::uint64_t reset_vector = 0xffff0;  ///< FFFF:0000
 };
 
 /// Puts the BIOS into memory, lets each interrupt vector point to its entry, and clears the screen.
@@ -33,6 +34,9 @@ inline void load_bios(const GuestMemory &memory) {
             static_cast<std::uint16_t>(n * BiosPlace::entry_size), BiosPlace::segment};
         memory.write(n * sizeof vector, vector, sizeof vector);
     }
+    // Where a processor begins after a reset, and where old programs jump to reboot.
+    static constexpr std::uint8_t reboot[] = {0xcd, 0x19}; // INT 19h
+    memory.write(BiosPlace::reset_vector, reboot, sizeof reboot);
     TextScreen(memory).clear();
 }
 
