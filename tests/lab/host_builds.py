@@ -19,14 +19,24 @@ from lab.common import BUILD, ROOT, LabError, locked, module_name, shown
 HERE = Path(__file__).resolve().parent
 OUTPUT = BUILD / "tests"
 
-#: A guest lies at 0x1000, whatever came before it in the file: so each section starts there.
-LOAD_ADDRESS = 0x1000
+#: A guest lies at 0x1000, whatever came before it in the file: so each section starts there. A boot
+#: image (of guests/boot_*.S) lies where a BIOS loads it.
+LOAD_ADDRESS, BOOT_ADDRESS = 0x1000, 0x7c00
+SECTOR, IMAGE_SECTORS = 512, 15  # the latter as in guests/boot.h
 
 
 def guest_names(source: Path) -> list[str]:
     """The guests that a file in guests/ defines, in its order."""
     text = source.read_text(encoding="utf-8")
-    return re.findall(r"^guest(?:_\w+)? (\w+)\b", text, re.MULTILINE)
+    return re.findall(r"^(?:guest|boot)(?:_\w+)? (\w+)\b", text, re.MULTILINE)
+
+
+def bootable(program: bytes) -> bytes:
+    """A boot image: one sector with 55h AAh at its end, or several, the first of which has them."""
+    if len(program) <= SECTOR - 2:
+        return program.ljust(SECTOR - 2, b"\0") + b"\x55\xaa"
+    assert program[SECTOR - 2:SECTOR] == b"\x55\xaa" and len(program) <= IMAGE_SECTORS * SECTOR
+    return program.ljust(IMAGE_SECTORS * SECTOR, b"\0")
 
 
 def names(*stems: str) -> list[str]:
@@ -48,13 +58,15 @@ def _assembled(source: Path) -> dict[str, bytes]:
     """Assembles one file and cuts it into its guests."""
     names = guest_names(source)
     folder = OUTPUT / "guests" / source.stem
+    boots = source.stem.startswith("boot_")
+    address = BOOT_ADDRESS if boots else LOAD_ADDRESS
 
     def binary(name: str) -> Path:
         return folder / f"{name}.bin"
 
     def build() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [f".guest.{name} {LOAD_ADDRESS:#x} : {{ *(.guest.{name}) }}" for name in names]
+        lines = [f".guest.{name} {address:#x} : {{ *(.guest.{name}) }}" for name in names]
         script = "\n".join(["SECTIONS {", *lines, "}", ""])
         (folder / "script.ld").write_text(script, encoding="ascii")
         linked = folder / "linked.elf"
@@ -65,7 +77,8 @@ def _assembled(source: Path) -> dict[str, bytes]:
             _do("objcopy", "-O", "binary", "-j", f".guest.{name}", linked, binary(name))
 
     _build_if_older(folder, [source, *(HERE / "guests").glob("*.h")], build)
-    return {name: binary(name).read_bytes() for name in names}
+    programs = {name: binary(name).read_bytes() for name in names}
+    return {name: bootable(one) for name, one in programs.items()} if boots else programs
 
 
 @cache

@@ -107,7 +107,8 @@ hostile = in_guest(GUESTS, hostile_script, name="hostile guests",
 
 
 def random_script(counts: dict[int, int], *stems: str, module: str = guest_runs.MODULE,
-                  parameters: str = "") -> str:
+                  parameters: str = "",
+                  survivor: str = "/lab/guests/hostile/survivor.bin") -> str:
     """Random guests, among them changed ones of some files, beside the snapshot module. lab-tool
     unloads the step itself."""
     return f"""
@@ -116,7 +117,7 @@ def random_script(counts: dict[int, int], *stems: str, module: str = guest_runs.
         count={counts[2]}; [ $(nproc) = 1 ] && count={counts[1]}
         dmesg -n 1
         MODULE={module} lab-tool random {SEED} $count {RANDOM_LIMIT_MS} \\
-            /lab/guests/hostile/survivor.bin {guest_runs.paths(*stems)}
+            {survivor} {guest_runs.paths(*stems)}
         status=$?
         dmesg -n 8
         rmmod snapshot && exit $status"""

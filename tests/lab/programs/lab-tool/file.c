@@ -23,10 +23,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const unsigned char hlt[] = { 0xf4 };
-static const unsigned char endless[] = { 0xeb, 0xfe };
-static const unsigned char cpuid_hlt[] = { 0x0f, 0xa2, 0x0f, 0xa2, 0x0f, 0xa2, 0xf4 };
-static const unsigned char exit_1[] = { 0xbf, 1, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x01, 0xc1 };
+/* Programs that are the same in 16-bit and in 64-bit code. As boot images they are longer. */
+static struct program hlt = { .bytes = (unsigned char[SECTOR]){ 0xf4 }, .size = 1 };
+static struct program endless = { .bytes = (unsigned char[SECTOR]){ 0xeb, 0xfe }, .size = 2 };
+static struct program cpuid_hlt = {
+	.bytes = (unsigned char[SECTOR]){ 0x0f, 0xa2, 0x0f, 0xa2, 0x0f, 0xa2, 0xf4 }, .size = 7,
+};
+static struct program exit_1 = {	/* MOV EDI, 1; XOR EAX, EAX; VMCALL */
+	.bytes = (unsigned char[SECTOR]){ 0xbf, 1, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x01, 0xc1 },
+	.size = 10,
+};
 
 static int guest;
 
@@ -88,23 +94,23 @@ static void check_sizes(void)
 	unsigned char *big = calloc(1, max_program + 4096);
 	struct outcome outcome;
 
-	big[0] = hlt[0];
-	expect("full_length", run_program(guest, hlt, sizeof hlt), sizeof hlt, 0);
-	expect("full_length_again", run_program(guest, cpuid_hlt, sizeof cpuid_hlt),
-	       sizeof cpuid_hlt, 0);
+	memcpy(big, hlt.bytes, hlt.size);
+	expect("full_length", run_program(guest, hlt.bytes, hlt.size), (ssize_t)hlt.size, 0);
+	expect("full_length_again", run_program(guest, cpuid_hlt.bytes, cpuid_hlt.size),
+	       (ssize_t)cpuid_hlt.size, 0);
 	expect("largest", run_program(guest, big, max_program), (ssize_t)max_program, 0);
 	expect("too_large", run_program(guest, big, max_program + 1), -1, EFBIG);
 	expect("far_too_large", run_program(guest, big, max_program + 4096), -1, EFBIG);
 	expect("empty", run_program(guest, big, 0), -1, EINVAL);
-	expect("status_not_0", run_program(guest, exit_1, sizeof exit_1), -1, EIO);
+	expect("status_not_0", run_program(guest, exit_1.bytes, exit_1.size), -1, EIO);
 	expect("bad_pointer", run_program(guest, (void *)16, 100), -1, EFAULT);
-	outcome.result = pwrite(guest, hlt, sizeof hlt, 1);
+	outcome.result = pwrite(guest, hlt.bytes, hlt.size, 1);
 	outcome.error = errno;
 	expect("offset", outcome, -1, EINVAL);
 	lseek(guest, 4096, SEEK_SET);
-	expect("offset_by_seek", run_program(guest, hlt, sizeof hlt), -1, EINVAL);
+	expect("offset_by_seek", run_program(guest, hlt.bytes, hlt.size), -1, EINVAL);
 	lseek(guest, 0, SEEK_SET);
-	expect("offset_0_again", run_program(guest, hlt, sizeof hlt), sizeof hlt, 0);
+	expect("offset_0_again", run_program(guest, hlt.bytes, hlt.size), (ssize_t)hlt.size, 0);
 	free(big);
 }
 
@@ -135,20 +141,20 @@ static void check_time_limit(void)
 	int error;
 
 	set_parameter("limit_ms", "100");
-	outcome = run_program(guest, endless, sizeof endless);
+	outcome = run_program(guest, endless.bytes, endless.size);
 	expect("time_limit", outcome, -1, ETIME);
 	check(outcome.ms >= 100 && outcome.ms <= 200, "time_limit_is_kept",
 	      "limit_ms=100 ended after %u ms", outcome.ms);
 	set_parameter("limit_ms", "1");
-	outcome = run_program(guest, endless, sizeof endless);
+	outcome = run_program(guest, endless.bytes, endless.size);
 	expect("time_limit_1", outcome, -1, ETIME);
 	/* An interrupt may come before its first instruction, and its millisecond be over then. */
 	for (int tries = 0; tries < 10; tries++) {
-		outcome = run_program(guest, hlt, sizeof hlt);
+		outcome = run_program(guest, hlt.bytes, hlt.size);
 		if (outcome.result >= 0)
 			break;
 	}
-	expect("time_limit_1_hlt", outcome, sizeof hlt, 0);
+	expect("time_limit_1_hlt", outcome, (ssize_t)hlt.size, 0);
 	error = write_word(parameter_file("limit_ms"), "0\n");
 	check(error == EINVAL, "time_limit_0", "errno %d", error);
 	error = write_word(parameter_file("limit_ms"), "-1\n");
@@ -172,19 +178,19 @@ static void check_signals(void)
 
 	set_parameter("limit_ms", "10000");
 	alarm_after(60);
-	outcome = run_program(guest, endless, sizeof endless);
+	outcome = run_program(guest, endless.bytes, endless.size);
 	expect("signal", outcome, -1, EINTR);
 	check(outcome.ms < 500, "signal_ends_at_once", "after %u ms", outcome.ms);
 
 	begin = milliseconds();
-	child = writer(endless, sizeof endless);
+	child = writer(endless.bytes, endless.size);
 	usleep(60000);	/* the guest gives way, where there is one CPU */
 	kill(child, SIGKILL);
 	status = ended(child, 1000);
 	ms = (unsigned int)(milliseconds() - begin);
 	check(status == -SIGKILL && ms < 1000, "kill_of_the_writer", "status %d after %u ms",
 	      status, ms);
-	expect("after_kill", run_program(guest, hlt, sizeof hlt), sizeof hlt, 0);
+	expect("after_kill", run_program(guest, hlt.bytes, hlt.size), (ssize_t)hlt.size, 0);
 }
 
 static void check_second_writer(void)
@@ -194,18 +200,18 @@ static void check_second_writer(void)
 	int status;
 
 	set_parameter("limit_ms", "500");
-	first = writer(endless, sizeof endless);
+	first = writer(endless.bytes, endless.size);
 	usleep(60000);
-	expect("second_writer", run_program(guest, hlt, sizeof hlt), sizeof hlt, 0);
+	expect("second_writer", run_program(guest, hlt.bytes, hlt.size), (ssize_t)hlt.size, 0);
 	check(milliseconds() - begin >= 450, "second_writer_waits", "only %u ms",
 	      (unsigned int)(milliseconds() - begin));
 	status = ended(first, 1000);
 	check(status == ETIME, "first_writer", "errno %d", status);
 
 	set_parameter("limit_ms", "5000");
-	first = writer(endless, sizeof endless);
+	first = writer(endless.bytes, endless.size);
 	usleep(60000);
-	second = writer(hlt, sizeof hlt);
+	second = writer(hlt.bytes, hlt.size);
 	usleep(60000);
 	check(ended(second, 100) == -1000, "second_writer_waits_on", "it did not wait");
 	kill(second, SIGKILL);
@@ -224,10 +230,10 @@ static void check_during_a_run(void)
 	pid_t first;
 	int status;
 
-	run_program(guest, cpuid_hlt, sizeof cpuid_hlt);
+	run_program(guest, cpuid_hlt.bytes, cpuid_hlt.size);
 	before = read_text(exits_file);
 	set_parameter("limit_ms", "10000");
-	first = writer(endless, sizeof endless);
+	first = writer(endless.bytes, endless.size);
 	usleep(60000);
 	during = read_text(exits_file);
 	check(!strcmp(before, during), "exits_during_a_run", "they differ");
@@ -251,7 +257,7 @@ static void check_reading(void)
 	ssize_t got;
 	int fd;
 
-	run_program(guest, cpuid_hlt, sizeof cpuid_hlt);
+	run_program(guest, cpuid_hlt.bytes, cpuid_hlt.size);
 	whole = read_text(exits_file);
 	pieces = calloc(1, strlen(whole) + sizeof piece);
 	fd = open(exits_file, O_RDONLY);
@@ -286,8 +292,8 @@ static void check_storm(void)
 				free(read_text(exits_file));
 				continue;
 			}
-			outcome = run_program(guest, cpuid_hlt, sizeof cpuid_hlt);
-			if (outcome.result != sizeof cpuid_hlt)
+			outcome = run_program(guest, cpuid_hlt.bytes, cpuid_hlt.size);
+			if (outcome.result != (ssize_t)cpuid_hlt.size)
 				_exit(1);
 		}
 		_exit(0);
@@ -301,6 +307,9 @@ int command_file(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
+	if (boots())
+		for (size_t i = 0; i < 4; i++)
+			make_bootable((struct program *[]){ &hlt, &endless, &cpuid_hlt, &exit_1 }[i]);
 	guest = open_guest();
 	check_sizes();
 	check_modes();

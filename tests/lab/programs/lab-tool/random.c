@@ -174,7 +174,7 @@ static size_t make_any_guest(unsigned char *to)
 
 	switch (below(8)) {
 	case 0:
-		size = below(64) ? 1 + below(256) : max_program;
+		size = below(64) ? 1 + below(256) : max_program < MAX_PROGRAM ? max_program : MAX_PROGRAM;
 		random_bytes(to, size);
 		return size;
 	case 1:
@@ -232,17 +232,19 @@ static bool is_string_move(const unsigned char *at)
 /* Makes the next guest; returns its size. */
 static size_t make_guest(unsigned char *to)
 {
-	size_t size = make_any_guest(to);
+	struct program program = { .bytes = to, .size = make_any_guest(to) };
 
+	if (boots())
+		make_bootable(&program);
 	/* What ends the emulator itself by a failed assertion: in Bochs 2.7 some EVEX prefixes (0x62)
 	 * in 32-bit code, in 3.0 REP MOVS and REP STOSB with a 32-bit address (0x67) in 64-bit code. */
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i < program.size; i++) {
 		if (to[i] == 0x62)
 			to[i] = 0x63;
 		if (to[i] == 0x67 && is_string_move(to + i + 1))
 			to[i] = 0x66;
 	}
-	return size;
+	return program.size;
 }
 
 /* ---- The kernel's log ---- */
@@ -340,6 +342,9 @@ int command_random(int argc, char **argv)
 	state = strtoull(argv[1], NULL, 0);
 	count = atol(argv[2]);
 	survivor = load_program(argv[4]);
+	if (boots())	/* its code alone, behind which there is room */
+		for (survivor.size = SECTOR - 2; !survivor.bytes[survivor.size - 1];)
+			survivor.size--;
 	known_count = (size_t)argc - 5;
 	known = calloc(known_count, sizeof *known);
 	for (size_t i = 0; i < known_count; i++)

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,12 +120,17 @@ void kernel_log(const char *format, ...)
 
 struct program load_program(const char *path)
 {
-	struct program program = { .bytes = malloc(MAX_PROGRAM) };
 	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	int fd = open(path, O_RDONLY);
+	struct program program;
+	struct stat about;
 	ssize_t got;
 
-	if (fd < 0 || (got = read(fd, program.bytes, MAX_PROGRAM)) < 0)
+	if (fd < 0 || fstat(fd, &about))
+		die("cannot open %s", path);
+	program.bytes = malloc((size_t)about.st_size);
+	got = read(fd, program.bytes, (size_t)about.st_size);
+	if (got < 0)
 		die("cannot read %s", path);
 	close(fd);
 	program.size = (size_t)got;
@@ -131,6 +138,21 @@ struct program load_program(const char *path)
 	if (strrchr(program.name, '.'))
 		*strrchr(program.name, '.') = '\0';
 	return program;
+}
+
+bool boots(void)
+{
+	return !strcmp(module, "step08_real_mode");
+}
+
+void make_bootable(struct program *program)
+{
+	if (program->size < SECTOR) {
+		memset(program->bytes + program->size, 0xf4, SECTOR - program->size);	/* HLT */
+		program->size = SECTOR;
+	}
+	program->bytes[SECTOR - 2] = 0x55;
+	program->bytes[SECTOR - 1] = 0xaa;
 }
 
 int open_guest(void)
@@ -247,12 +269,15 @@ int main(int argc, char **argv)
 		{ "witness-without-breakpoints", command_witness },
 	};
 
+	mallopt(M_MMAP_THRESHOLD, 1 << 18);	/* what is larger goes back to Linux when it is freed */
 	if (getenv("MODULE"))
 		module = getenv("MODULE");
 	snprintf(guest_file, sizeof guest_file, "/sys/kernel/debug/%s/guest", module);
 	snprintf(exits_file, sizeof exits_file, "/sys/kernel/debug/%s/exits", module);
 	if (!strcmp(module, "step05_exits"))
 		max_program = 32 * 1024;
+	if (boots())
+		max_program = 2880 * SECTOR;
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].call(argc - 1, argv + 1);

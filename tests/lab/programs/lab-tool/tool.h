@@ -11,6 +11,7 @@
 #define SNAPSHOT_FILE "/sys/kernel/debug/snapshot/cpu0"
 #define MAX_PROGRAM (64 * 1024)
 #define REASONS 128
+#define SECTOR 512
 
 /* The step whose guests are run: step05_exits, or what the environment variable MODULE says. */
 extern const char *module;
@@ -64,6 +65,12 @@ void set_parameter(const char *name, const char *value);
 void kernel_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct program load_program(const char *path);
+
+/* True if the module takes boot images. */
+bool boots(void);
+
+/* Makes the first sector of a program whole, with 55h AAh at its end. There must be room for it. */
+void make_bootable(struct program *program);
 
 /* Opens the file `guest`. */
 int open_guest(void);
