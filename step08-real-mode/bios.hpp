@@ -83,7 +83,7 @@ inline Action handle_bios_call(const Exit &exit) {
     // A stack pointer has 16 bits in real mode, unless SS still has a descriptor that says 32.
     const std::uint64_t mask = stack.is_default_big() ? 0xffffffff : 0xffff;
     const std::uint64_t base = vmcs.read(FieldNatural::guest_ss_base);
-    const auto word_at = [&](unsigned i) { return base + ((rsp + 2 * i) & mask); };
+    const auto word_at = [&](unsigned i) { return BiosCall::linear(base, (rsp + 2 * i) & mask); };
     std::uint16_t words[3]{};
     for (unsigned i = 0; i < 3; i++)
         memory.read(word_at(i), &words[i], sizeof words[i]);

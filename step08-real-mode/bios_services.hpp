@@ -58,7 +58,8 @@ inline Action read_by_place(BiosCall &call) {
     }
     const unsigned track = cylinder * Disk::sides + call.dh();
     return read_sectors(
-        call, track * Disk::sectors_a_track + sector - 1, call.al(), call.es + call.bx());
+        call, track * Disk::sectors_a_track + sector - 1, call.al(),
+        BiosCall::linear(call.es, call.bx()));
 }
 
 /// What DS:SI points to for AH = 42h.
@@ -73,7 +74,7 @@ static_assert(sizeof(DiskAddressPacket) == 16);
 inline Action read_by_number(BiosCall &call) {
     static constexpr unsigned most = 127; // what a BIOS promises
     DiskAddressPacket packet{};
-    if (!call.vm.memory.read(call.ds + call.si(), &packet, sizeof packet) ||
+    if (!call.vm.memory.read(BiosCall::linear(call.ds, call.si()), &packet, sizeof packet) ||
         packet.size < sizeof packet || packet.count > most) {
         call.set_ax(DiskStatus::bad_parameter << 8);
         return call.failed();
@@ -137,7 +138,8 @@ inline Action memory_map_service(BiosCall &call) {
         return call.unknown();
     if (static_cast<std::uint32_t>(registers.rdx) != smap || number >= pieces ||
         static_cast<std::uint32_t>(registers.rcx) < sizeof(E820Entry) ||
-        !call.vm.memory.write(call.es + call.di(), &map[number], sizeof(E820Entry)))
+        !call.vm.memory.write(
+            BiosCall::linear(call.es, call.di()), &map[number], sizeof(E820Entry)))
         return call.failed();
     registers.rax = smap;
     registers.rbx = number + 1 < pieces ? number + 1 : 0;
