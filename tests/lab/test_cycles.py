@@ -22,7 +22,7 @@ ROUNDS = (1, often(4, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
 #: With less RAM a guest is ready sooner.
-PARAMETERS = {"step07_ept": "memory_mb=2"}
+PARAMETERS = {"step07_ept": "memory_mb=2", "step08_real_mode": "memory_mb=2"}
 
 #: Shell functions: what the kernel says of its memory, in pages, kB or bytes.
 MEASURE = """
@@ -86,13 +86,12 @@ def test_many_cycles(step: str, case: Case) -> None:
     write_row("cycles", {"step": step, "kernel": case.guest.number, "cycles": CYCLES}, KEY)
 
 
-#: Step 07 goes on without a piece of 2 MiB, and has a point for each page of 4 KiB: its tests of
-#: failing allocations are further down.
-MANY_POINTS = "step07_ept"
-LARGE_PIECE = 15  # the point at which it asks for a piece of 2 MiB
+#: Steps 07 and 08 go on without a piece of 2 MiB, and have a point for each page of 4 KiB: their
+#: tests of failing allocations are further down. And the point at which they ask for that piece.
+MANY_POINTS = {"step07_ept": 15, "step08_real_mode": 15}
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS[1:] if step != MANY_POINTS])
+@pytest.mark.parametrize("step", [step for step in STEPS[1:] if step not in MANY_POINTS])
 @in_guest(GUEST, lambda step: f"""{MEASURE}
     fail_everywhere() {{
         n=1
@@ -128,14 +127,15 @@ def test_allocations_fail_at_each_point(step: str, case: Case) -> None:
                          "rounds": sum(ROUNDS) + 1}, KEY)
 
 
-#: With 2 MiB each point by itself. With 1 MiB, 256 single pages: the last point before them, the
-#: first ones, one in the middle, and the last ones.
-@in_guest(GUEST, f"""{MEASURE}
+def fail_at_many_points(step: str) -> str:
+    """With 2 MiB each point by itself. With 1 MiB, 256 single pages: the last point before them,
+    the first ones, one in the middle, and the last ones."""
+    return f"""{MEASURE}
     # fail_at POINT MEGABYTES: loads, unloads if it loaded, and prints the errno
     fail_at() {{
-        probe insmod $M/{MANY_POINTS}.ko "memory_mb=$2 fail_at=$1"; status=$?
-        [ $status = 0 ] && {{ rmmod {MANY_POINTS} || fail "rmmod"; }}
-        grep "^{MANY_POINTS} " /proc/modules && fail "it is still loaded"
+        probe insmod $M/{step}.ko "memory_mb=$2 fail_at=$1"; status=$?
+        [ $status = 0 ] && {{ rmmod {step} || fail "rmmod"; }}
+        grep "^{step} " /proc/modules && fail "it is still loaded"
         [ $status = 0 ] || [ $status = 12 ] || fail "fail_at=$1: errno $status"
     }}
     # each_point MEGABYTES POINT …
@@ -147,12 +147,24 @@ def test_allocations_fail_at_each_point(step: str, case: Case) -> None:
     rounds() {{ for i in $(seq $1); do each_point 2 $(seq 17); each_point 1 $sample; done; }}
     rounds {ROUNDS[0]}; measure early; rounds {ROUNDS[1]} >/dev/null; measure late
     [ "$cr4" = "$(cr4)" ] || fail "CR4 was $cr4 and is $(cr4)"
-    rmmod stranger; loud""", seconds=600)
+    rmmod stranger; loud"""
+
+
+@in_guest(GUEST, fail_at_many_points("step07_ept"), seconds=600)
 def test_allocations_fail_at_each_point_of_step07(case: Case) -> None:
+    judge_many_points("step07_ept", case)
+
+
+@in_guest(GUEST, fail_at_many_points("step08_real_mode"), seconds=600)
+def test_allocations_fail_at_each_point_of_step08(case: Case) -> None:
+    judge_many_points("step08_real_mode", case)
+
+
+def judge_many_points(step: str, case: Case) -> None:
     """ENOMEM and everything undone; without a piece of 2 MiB it takes pages and loads."""
     assert case.rc == 0, (case.output, case)
     assert "@trouble" not in case.output and not case.trouble, (case.output, case)
-    log = case.log_of(MANY_POINTS)
+    log = case.log_of(step)
     points = {2: 0, 1: 0}
     counted = re.findall(r"fail_at=999: nothing failed, this load has (\d+) points", "\n".join(log))
     points[2], points[1] = map(int, counted)
@@ -160,8 +172,8 @@ def test_allocations_fail_at_each_point_of_step07(case: Case) -> None:
     assert points[1] - points[2] == 257, points
     for megabytes, at, status in re.findall(r"^(\d) (\d+) (\d+)$", case.output, re.MULTILINE):
         fails = int(at) <= points[int(megabytes)]
-        without_a_piece = megabytes == "2" and int(at) == LARGE_PIECE
+        without_a_piece = megabytes == "2" and int(at) == MANY_POINTS[step]
         assert (status == "12") == (fails and not without_a_piece), (megabytes, at, status, points)
     assert not grown(case.output, SLACK), (grown(case.output, SLACK), case.output)
-    write_row("faults", {"step": MANY_POINTS, "kernel": case.guest.number, "points": points[2],
+    write_row("faults", {"step": step, "kernel": case.guest.number, "points": points[2],
                          "rounds": sum(ROUNDS) + 1}, KEY)

@@ -10,6 +10,7 @@ from guest import Case, in_guest
 from test_ept_guests import GUESTS as EPT_GUESTS
 from test_ept_guests import MODULE as MODULE_07
 from test_guest_contract import GUESTS
+from test_real_mode_guests import MODULE as MODULE_08
 
 from lab import platforms
 
@@ -34,6 +35,18 @@ PROGRAMS_07 = {
     "ept": ("ept_fetch_beyond", "ept_all_linear_addresses"),
     "hostile": ("loop_kernel_gs_base", "ltr_nonsense", "lldt_nonsense", "segment_nonsense",
                 "swapgs_games", "lgdt_nonsense", "user_mode", "compatibility_mode"),
+}
+#: For step 08: guests that leave every mode behind, control registers, debug exceptions, segments
+#: of all kinds, and what the BIOS does.
+PROGRAMS_08 = {
+    "boot_modes": ("modes_cache_bits", "modes_round_and_round", "modes_long",
+                   "modes_paging_pae", "modes_unreal", "modes_stale_upper_halves"),
+    "boot_events": ("v86", "user_mode", "single_step", "faults_in_real_mode",
+                    "triple_fault_in_long_mode", "task_switch_by_jump", "fpu_error_without_ne"),
+    "boot_bios": ("boot_screen_last_place", "boot_disk_of_one_sector", "boot_unknown_services"),
+    "boot_hostile": ("loop_modes", "loop_single_step", "loop_v86", "loop_long",
+                     "segment_registers_of_all_kinds", "descriptor_tables_in_the_screen",
+                     "long_mode_into_nothing"),
 }
 GUESTS_07 = EPT_GUESTS[:2]
 ROUNDS = 25  # each program once in each state, and each state begins with the next one
@@ -90,6 +103,12 @@ def test_host_is_unharmed_by_guests_with_ept(case: Case) -> None:
     assert "vector registers: ymm" in case.output, case.output[:500]
     for register in ("XCR0", "IA32_TSC_AUX", "IA32_STAR", "IA32_CSTAR", "IA32_FMASK", "IA32_PAT"):
         assert re.search(rf"^{register} ", case.output, re.MULTILINE), register
+
+
+@in_guest(GUESTS_07, lambda: witness(MODULE_08, PROGRAMS_08, "memory_mb=1"), seconds=400,
+          name="host witness of step 08", files=lambda: witness_files(*PROGRAMS_08))
+def test_host_is_unharmed_by_guests_in_real_mode(case: Case) -> None:
+    judge(case)
 
 
 def judge(case: Case) -> None:

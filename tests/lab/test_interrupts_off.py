@@ -24,6 +24,9 @@ LIMIT_MS = 200
 
 #: And of guests/ept_registers.S: without exits, with interrupts off from the beginning.
 GUESTS_07 = ("ept_loop_interrupts_off", "ept_loop_page_faults", "ept_loop_int1")
+#: And of guests/boot_hostile.S: what the BIOS does takes long, if it moves the screen up or reads.
+GUESTS_08 = ("loop_interrupts_off", "loop_long", "loop_teletype", "loop_scroll", "loop_disk",
+             "loop_map", "loop_boots", "loop_modes", "loop_int1")
 
 MEASURE = """
     cd /sys/kernel/tracing
@@ -70,10 +73,23 @@ SCRIPT_07 = f"""
     done
     unload $MODULE"""
 
+#: The image of loop_disk has 128 sectors: as much as one call reads.
+SCRIPT_08 = f"""
+    insmod /lab/traceable/step08_real_mode.ko memory_mb=1 || fail "step08: $?"
+    export MODULE=step08_real_mode
+    {MEASURE}
+    dmesg -n 5
+    for guest in {' '.join(GUESTS_08)}; do
+        {{ cat /lab/guests/boot_hostile/$guest.bin; head -c 65024 /dev/zero; }} >/run/$guest.bin
+        measure $guest $MODULE lab-tool run {LIMIT_MS} /run/$guest.bin
+    done
+    dmesg -n 8
+    unload $MODULE"""
+
 
 def files(*numbers: str) -> dict[str, object]:
     """The guests, and steps with ftrace's entries."""
-    found = guest_runs.files("hostile", "ept_registers")
+    found = guest_runs.files("hostile", "ept_registers", "boot_hostile")
     for number in numbers:
         step = host_builds.altered_step(f"traceable-{number}", number, OLDER, (
             "common/cxx.mk", "ccflags-remove-y += $(CC_FLAGS_FTRACE)\n", ""))
@@ -91,6 +107,12 @@ def test_interrupts_are_off_for_less_than_a_tick(case: Case) -> None:
 def test_interrupts_are_off_for_less_than_a_tick_with_ept(case: Case) -> None:
     """The same for guests that have RFLAGS.IF for themselves."""
     judge(case, GUESTS_07)
+
+
+@in_guest(MACHINES[0], SCRIPT_08, files=lambda: files("08"))
+def test_interrupts_are_off_for_less_than_a_tick_in_real_mode(case: Case) -> None:
+    """And while the BIOS works for a guest that asks for nothing else."""
+    judge(case, GUESTS_08)
 
 
 def judge(case: Case, names: tuple[str, ...]) -> None:

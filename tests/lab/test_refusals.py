@@ -24,7 +24,8 @@ TWO = (Guest(OLDER, cpus=2), Guest(NEWER, cpus=2))
 NO_VMX = (Guest(OLDER, "prescott"), Guest(OLDER, "venice"), Guest(NEWER, "trinity"))
 PENRYN = Guest(OLDER, "penryn")
 #: Steps that ask only of the CPU on which they are loaded.
-ON_ONE_CPU = ("step03_vmcs", "step04_launch", "step05_exits", "step07_ept")
+ON_ONE_CPU = ("step03_vmcs", "step04_launch", "step05_exits", "step07_ept",
+              "step08_real_mode")
 
 EACH_STEP = "with_stranger; each_step; rmmod stranger"
 ON_CPU_0, ON_CPU_1 = (f"taskset {mask} sh -c '. /lab/library; . /lab/extra/library; each_step'"
@@ -148,8 +149,9 @@ def test_another_step_runs_a_guest(neighbour: str, case: Case) -> None:
 @in_guest(PENRYN, EACH_STEP)
 def test_cpu_with_the_least_vmx(case: Case) -> None:
     expect(case, "no EPT, no unrestricted guest, no VMX-preemption timer, no EFER controls",
-           "loads", "", others={"step07_ept": ("ENOTSUP",
-                                               r'lacks "Activate VMX-preemption timer" .*needs')})
+           "loads", "", others=dict.fromkeys(
+               ("step07_ept", "step08_real_mode"),
+               ("ENOTSUP", r'lacks "Activate VMX-preemption timer" .*needs')))
 
 
 #: Parameters with values that are refused, and the words for it (our own or the kernel's).
@@ -167,6 +169,11 @@ BAD = (
     ("step07_ept", "memory_mb=x", "memory_mb=x is not possible"),
     ("step07_ept", "limit_ms=0", "limit_ms=0 is not possible: .*1 or more"),
     ("step07_ept", "spoil=guest", "spoil=guest is unknown: give none, misconfig or eptp"),
+    ("step08_real_mode", "memory_mb=0", "memory_mb=0 is not possible: .* 1 to 512"),
+    ("step08_real_mode", "memory_mb=513", "memory_mb=513 is not possible: .* 1 to 512"),
+    ("step08_real_mode", "limit_ms=0", "limit_ms=0 is not possible: .*1 or more"),
+    ("step08_real_mode", "check=perhaps", "invalid for parameter `check'"),
+    ("step08_real_mode", "keys=é", "keys= is not possible: give characters of ASCII, and .r"),
     ("step06_vmxoff", "dying_cpu=none", "invalid for parameter `dying_cpu'"),
     *((step, f"fail_at={value}", "invalid for parameter `fail_at'") for step in STEPS[1:]
       for value in ("garbage", "-1")),
@@ -202,7 +209,7 @@ def test_debugfs_is_off(case: Case) -> None:
     expect(case, "debugfs=off on the kernel's command line", "loads", "")
     for attempt in attempts(case.output):
         with_files = attempt.step in ("step01_vmx_check", "step03_vmcs", "step05_exits",
-                                      "step06_vmxoff", "step07_ept")
+                                      "step06_vmxoff", "step07_ept", "step08_real_mode")
         said = [text for _, text in attempt.lines if "debugfs is switched off" in text]
         assert len(said) == with_files, (attempt, case)
 

@@ -108,8 +108,10 @@ def _add_guest_commands(commands: _Commands) -> None:
     one = commands.add("soak", "run random guests, hotplug and NMIs for up to 20 minutes", """\
   ./lab soak                         of steps 05 and 06
   ./lab soak 07                      of step 07: 100,000 random guests, up to an hour
+  ./lab soak 08                      of step 08: the same in real mode
 """, lambda args: test.soak(args.step or "", args.yes))
-    one.add_argument("step", metavar="NN", nargs="?", choices=["07"], help="a step with its own")
+    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08"],
+                     help="a step with its own")
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
   ./lab bench                        in the emulated PC, where a tick is an instruction

@@ -63,6 +63,36 @@ boot_with_handlers loop_modes
 	to_real loop_modes
 	jmp	1b
 
+/* Likewise, and with checks and exits. */
+boot_with_handlers loop_modes_checked
+	movl	$0x11223344, SCRATCH
+1:	incl	SCRATCH + 8
+	to_protected loop_modes_checked
+	xorl	%eax, %eax
+	cpuid
+	EXPECT_L($0x11223344, SCRATCH)
+	SET_CR4(CR4_PAE)
+	LOAD_CR3(PAE_PDPT)
+	SET_CR0(CR0_PG)
+	FAULTS(VECTOR_PF, 0, movb 0x300000, %al)
+	CLEAR_CR0(CR0_PG)
+	to_long loop_modes_checked
+	movabsq	$0x123456789abcdef0, %r15
+	xorl	%eax, %eax
+	cpuid
+	movabsq	$0x123456789abcdef0, %rax
+	EXPECT_Q(%rax, %r15)
+	movl	$IA32_EFER, %ecx
+	rdmsr
+	EXPECT_L($(EFER_LME + EFER_LMA), %eax)
+	from_long loop_modes_checked
+	to_real loop_modes_checked
+	FAULTS16(VECTOR_UD, ud2)
+	EXPECT_L($0x11223344, SCRATCH)
+	movw	$1000, %cx
+2:	loop	2b
+	jmp	1b
+
 boot loop_cache_bits
 	movl	%cr0, %eax
 1:	xorl	$CR0_CD, %eax
