@@ -26,13 +26,6 @@ LIMIT_MS = 200
 GUESTS_07 = ("ept_loop_interrupts_off", "ept_loop_page_faults", "ept_loop_int1")
 #: And of guests/boot_hostile.S: what the BIOS does takes long, if it moves the screen up or reads.
 GUESTS_08 = ("loop_modes", "loop_teletype", "loop_scroll", "loop_disk", "loop_boots")
-LIMIT_MS = 200
-
-#: And of guests/ept_registers.S: without exits, with interrupts off from the beginning.
-GUESTS_07 = ("ept_loop_interrupts_off", "ept_loop_page_faults", "ept_loop_int1")
-#: And of guests/boot_hostile.S: what the BIOS does takes long, if it moves the screen up or reads.
-GUESTS_08 = ("loop_interrupts_off", "loop_long", "loop_teletype", "loop_scroll", "loop_disk",
-             "loop_map", "loop_boots", "loop_modes", "loop_int1")
 
 MEASURE = """
     cd /sys/kernel/tracing

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import re
 
-import extras
-import guest
-import guest_runs
 from extras import in_guest
 from guest import NEWER, OLDER, Case, Guest
 from soak import often
@@ -71,54 +68,6 @@ def test_cpu_goes_offline_under_step05(case: Case) -> None:
     """The guest goes on on the other CPU."""
     assert case.rc == 0, (case.output, case)
     assert not case.trouble and not case.left, case
-
-
-@guest.in_guest(TWO[:1], f"""
-    . /lab/extra/library
-    load step07_ept memory_mb=3 limit_ms=600000 || fail "step07: $?"
-    program=/sys/kernel/debug/step07_ept/guest
-    taskset 2 $X/probe write /lab/guests/ept_registers/ept_fpu_lasts.bin $program & guest=$!
-    online=/sys/devices/system/cpu/cpu1/online
-    for i in $(seq {often(3, 20)}); do
-        sleep 0.1; echo 0 >$online || fail offline
-        sleep 0.1; echo 1 >$online || fail online
-        [ -d /proc/$guest ] && taskset -p 2 $guest >/dev/null && echo "@ it runs on"
-    done
-    for i in 1 2 3; do echo l >/proc/sysrq-trigger; sleep 0.05; done >/dev/null
-    wait $guest || fail "the guest: $?"
-    tail -n 2 /sys/kernel/debug/step07_ept/exits
-    unload step07_ept""", files=lambda: {**extras.files(), **guest_runs.files("ept_registers")},
-    seconds=240)
-def test_cpu_goes_offline_under_step07(case: Case) -> None:
-    """The guest goes on on the other CPU, with its vector registers and its memory as they were."""
-    assert case.rc == 0, (case.output, case)
-    assert case.output.count("@ it runs on") >= 2, case.output
-    assert not case.left, case
-
-
-@guest.in_guest(TWO[:1], f"""
-    . /lab/extra/library
-    load step08_real_mode memory_mb=1 limit_ms=600000 || fail "step08: $?"
-    program=/sys/kernel/debug/step08_real_mode/guest
-    taskset 2 $X/probe write /lab/guests/boot_hostile/loop_modes_checked.bin $program & guest=$!
-    online=/sys/devices/system/cpu/cpu1/online
-    for i in $(seq {often(3, 20)}); do
-        sleep 0.1; echo 0 >$online || fail offline
-        sleep 0.1; echo 1 >$online || fail online
-        [ -d /proc/$guest ] && taskset -p 2 $guest >/dev/null && echo "@ it runs on"
-    done
-    for i in 1 2 3; do echo l >/proc/sysrq-trigger; sleep 0.05; done >/dev/null
-    [ -d /proc/$guest ] && echo "@ it still runs"
-    kill $guest; wait $guest
-    tail -n 2 /sys/kernel/debug/step08_real_mode/exits
-    unload step08_real_mode""", files=lambda: {**extras.files(), **guest_runs.files("boot_hostile")},
-    seconds=240)
-def test_cpu_goes_offline_under_step08(case: Case) -> None:
-    """The guest, which goes through all modes again and again, goes on on the other CPU. A check of
-    its own would end it."""
-    assert case.rc == 0, (case.output, case)
-    assert case.output.count("@ it runs on") >= 2 and "@ it still runs" in case.output, case.output
-    assert "got a signal" in case.log and not case.left, case
 
 
 LATE = Guest(OLDER, cpus=2, command_line="maxcpus=1", tag="late-cpu")

@@ -29,7 +29,7 @@ def hide_more(change: tuple[str, str, str]) -> tuple[str, str, str]:
 
 
 HIDDEN = {
-    "hide_secondary=0x80": r'VMX lacks "Unrestricted guest" \(Secondary .*\), which this step needs',
+    "hide_secondary=0x80": r'VMX lacks "Unrestricted guest" \(Secondary .*\), which this step',
     "hide_misc=0x20": r"VM exits do not store IA32_EFER\.LMA \(IA32_VMX_MISC bit 5\), which this",
     "hide_ept=0x10000": r'EPT lacks "2-MByte pages", which this step needs',
     # It does without these: RDTSCP, VPID, INVPCID, WBINVD exiting; INVVPID.

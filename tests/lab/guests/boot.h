@@ -6,6 +6,8 @@
  * shorter than a sector gets its 55h AAh from host_builds.py. An image checks itself: a check that
  * fails ends it with the number of its line as status, which the module logs. VMCALL, MOVL and
  * absolute addresses below 64 KiB are written alike in all modes, so most macros fit each.
+ *
+ * long-file: handlers for three modes, and the ways between them, which belong together.
  */
 
 #define BOOT 0x7c00
