@@ -33,8 +33,8 @@ TABLE = ROOT / "tests" / "mutations.toml"
 #: Changes for all rows: a machine that the change has broken is not waited for as long.
 HURRY = (("tools/lab/image.py", "panic=0 ", "panic=0 oops=panic "),
          ("tools/lab/bochs.py", "silence: float = 300.0", "silence: float = 120.0"))
-#: In front of the name of a test of tests/unit/step07/, which needs no boot.
-UNIT, UNIT_PROGRAM = "unit:", "vtx-unit-step07"
+#: In front of the name of a test of tests/unit/stepNN/, which needs no boot.
+UNIT = "unit:"
 BROKEN = ("does not build", "no boot: ", "packages are missing")  # says nothing about the tests
 
 
@@ -105,14 +105,15 @@ def verdict(tests: list[str], output: str) -> str:
     return f"found: {end[1] if end else failed[tests[0]] or 'it failed'}"
 
 
-def command(tests: list[str]) -> list[str]:
-    """What runs the tests, in tests/lab/ of a copy."""
-    if not tests[0].startswith(UNIT):
-        return [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=short", *tests]
-    names = ":".join(name.removeprefix(UNIT) for name in tests)
+def command(row: Mutation) -> list[str]:
+    """What runs the row's tests, in tests/lab/ of a copy."""
+    if not row.tests[0].startswith(UNIT):
+        return [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=short", *row.tests]
+    names = ":".join(name.removeprefix(UNIT) for name in row.tests)
+    program = f"vtx-unit-{row.file[:len('stepNN')]}"
     return ["sh", "-ec", "cd ../..; cmake --preset default;"
-            f" cmake --build --preset default --target {UNIT_PROGRAM};"
-            f" build/default/tests/unit/{UNIT_PROGRAM} --gtest_filter={names}"]
+            f" cmake --build --preset default --target {program};"
+            f" build/default/tests/unit/{program} --gtest_filter={names}"]
 
 
 def try_out(row: Mutation, place: Path) -> str:
@@ -124,7 +125,7 @@ def try_out(row: Mutation, place: Path) -> str:
     shutil.rmtree(place / "build" / "lab", ignore_errors=True)  # earlier boots
     target.write_text(text.replace(row.old, row.new), encoding="utf-8")
     try:
-        proc.run_logged(command(row.tests), log, cwd=place / "tests" / "lab",
+        proc.run_logged(command(row), log, cwd=place / "tests" / "lab",
                         env={**os.environ, "COLUMNS": "300"})
     finally:
         target.write_text(text, encoding="utf-8")

@@ -44,11 +44,13 @@ def test_named_tests_exist() -> None:
 
 
 def test_named_unit_tests_exist() -> None:
-    sources = "".join(file.read_text(encoding="utf-8")
-                      for file in (ROOT / "tests" / "unit" / "step07").glob("*.cpp"))
-    exist = {mutate.UNIT + ".".join(pair)
-             for pair in re.findall(r"^TEST(?:_F)?\((\w+), (\w+)\)", sources, re.MULTILINE)}
-    unit = {name for row in ROWS for name in row.tests if name.startswith(mutate.UNIT)}
+    """In the folder of the step whose file the row changes: mutate.py runs that one's program."""
+    exist = {(file.parent.name, mutate.UNIT + ".".join(pair))
+             for file in (ROOT / "tests" / "unit").glob("step*/*.cpp")
+             for pair in re.findall(r"^TEST(?:_F)?\((\w+), (\w+)\)",
+                                    file.read_text(encoding="utf-8"), re.MULTILINE)}
+    unit = {(row.file[:len("stepNN")], name)
+            for row in ROWS for name in row.tests if name.startswith(mutate.UNIT)}
     assert unit and unit <= exist
 
 
