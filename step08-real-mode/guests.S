@@ -85,7 +85,7 @@ modes_code32:
 
 	.code64
 modes_code64:
-	movl	$AT(modes_long), %edi
+	leaq	modes_long(%rip), %rdi	/* in code of 32 bits, this would be another instruction */
 	movl	$(modes_long_end - modes_long), %esi
 	movl	$PRINT, %eax
 	vmcall				/* VM exit, reason 18 */
