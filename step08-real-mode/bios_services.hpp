@@ -50,6 +50,7 @@ read_sectors(BiosCall &call, std::uint64_t first, std::uint8_t count, std::uint6
 /// INT 13h. AH = 02h reads AL sectors to ES:BX. They are named by cylinder, side and sector, as the
 /// mechanics of a disk find them: bits 9:8 of the cylinder are the upper two of CL.
 inline Action read_by_place(BiosCall &call) {
+    // [exercise 08-2]
     const unsigned cylinder = (call.cl() & 0xc0u) << 2 | call.ch();
     const unsigned sector = call.cl() & 0x3fu; // counted from 1
     if (sector == 0 || sector > Disk::sectors_a_track || call.dh() >= Disk::sides) {
@@ -60,6 +61,7 @@ inline Action read_by_place(BiosCall &call) {
     return read_sectors(
         call, track * Disk::sectors_a_track + sector - 1, call.al(),
         BiosCall::linear(call.es, call.bx()));
+    // [exercise 08-2]
 }
 
 /// What DS:SI points to for AH = 42h.

@@ -88,6 +88,7 @@ struct Exit {
     }
 
     // [raise]
+    // [exercise 08-3]
     /// Delivers an event through the guest's IDT at the next VM entry. The processor itself pushes
     /// the frame and looks up the gate; if there is none, that is one more exception, as without
     /// us. `error_code` counts where the event has one. In real mode none has.
@@ -104,6 +105,7 @@ struct Exit {
         clear_shadow();
         return Action::resume;
     }
+    // [exercise 08-3]
 
     /// The instruction that left the guest raises an exception instead of being done.
     Action raise(Vector vector) const {

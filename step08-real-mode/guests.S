@@ -68,6 +68,7 @@ modes_code32:
 	movl	$(DIRECTORY | 3), PDPT
 	movl	$0x83, DIRECTORY
 
+	/* [exercise 08-1] */
 	/* Protected mode to long mode: CR4.PAE, CR3, EFER.LME, CR0.PG, and a jump that loads CS. */
 	movl	%cr4, %eax
 	orl	$CR4_PAE, %eax
@@ -82,6 +83,7 @@ modes_code32:
 	orl	$CR0_PG, %eax
 	movl	%eax, %cr0		/* the processor sets EFER.LMA */
 	ljmpl	$CODE64, $AT(modes_code64)
+	/* [exercise 08-1] */
 
 	.code64
 modes_code64:

@@ -99,18 +99,20 @@ def script(exercise: Exercise, module: str) -> str:
 
 
 def files(exercise: Exercise) -> Mapping[str, image.Content]:
-    """The exercise's own programs for the guest of step 05."""
-    return {f"lab/guests/{exercise.number}/{name}": _program(code)
+    """The exercise's own programs for the guest of step 05, or its disks for the one of step 08."""
+    address = 0x7c00 if exercise.number >= "08" else 0x1000
+    return {f"lab/guests/{exercise.number}/{name}": _program(code, address)
             for name, code in exercise.guests}
 
 
-def _program(code: str) -> bytes:
-    """Assembles a program that lies at 0x1000, as docs/how-to/write-your-own-guest.rst does."""
+def _program(code: str, address: int) -> bytes:
+    """Assembles a program that lies there, as docs/how-to/write-your-own-guest.rst does."""
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder, "guest.S"), Path(folder, "guest.bin")
         source.write_text(code, encoding="utf-8")
         made = subprocess.run(
-            ["gcc", "-nostdlib", "-static", "-Wl,-Ttext=0x1000,--build-id=none,--oformat=binary",
+            ["gcc", "-nostdlib", "-static",
+             f"-Wl,-Ttext={address:#x},--build-id=none,--oformat=binary",
              "-o", str(binary), str(source)], text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, check=False)
         if made.returncode != 0:
