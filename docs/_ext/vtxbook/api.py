@@ -146,8 +146,7 @@ class Declared:
 
 def _mangled(name: str) -> str:
     """Doxygen's file name for a qualified name."""
-    text = "".join("_" + c.lower() if c.isupper() else c for c in name.replace("::", "\0"))
-    return text.replace("\0", "_1_1")
+    return name.replace("_", "__").replace("::", "_1_1")
 
 
 def _described(element: ElementTree.Element) -> bool:
