@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Numbers that chapters 02 and 03 take apart, held against the logs and the tables in the code."""
+"""Numbers that chapters take apart, held against the logs and the tables in the code."""
 from __future__ import annotations
 
 import re
@@ -17,6 +17,10 @@ def chapter(name: str) -> str:
 
 def log(folder: str) -> str:
     return (ROOT / folder / "expected" / "log.txt").read_text(encoding="utf-8")
+
+
+def step08(name: str) -> str:
+    return (ROOT / "step08-real-mode" / name).read_text(encoding="utf-8")
 
 
 def row(table: str, name: str) -> list[str]:
@@ -178,3 +182,81 @@ def test_colours_of_the_owners() -> None:
     wanted_events = {1: "amber", 17: "amber", 2: "grey", 18: "grey"}
     for vector in range(32):
         assert colours[str(vector)] == wanted_events.get(vector, "green"), vector
+
+
+def bits_of(registers: str) -> dict[str, int]:
+    """CR0_PE and the like, by control_registers.def."""
+    text = (ROOT / "common/x86/control_registers.def").read_text(encoding="utf-8")
+    return {name: 1 << int(number) for name, number in re.findall(
+        rf"^VTX_{registers} *\((\w+), +(\d+)", text, re.MULTILINE)}
+
+
+def test_mode_switches_by_hand() -> None:
+    """Chapter 08 has the constants and the VMCS fields of step 08, and counts its guest's writes
+    and calls as they are."""
+    page, guest = chapter("08-real-mode"), step08("guests.S")
+    constants = {name: int(number, 16) if number else 1 << int(bit) for name, number, bit in
+                 re.findall(r"^#define (\w+) (?:(0x\w+)|\(1 << (\d+)\))$", guest, re.MULTILINE)}
+    for words in (f"or     cr0, {constants['CR0_PE']:#x} ",
+                  f"or     cr4, {constants['CR4_PAE']:#x} ",
+                  f"mov    cr3, {constants['PML4']:#x} ",
+                  f"or     efer, {constants['EFER_LME']:#x} ",
+                  f"or     cr0, {constants['CR0_PG']:#x} ",
+                  f"jmp    {constants['CODE32']:#04x}:code32",
+                  f"jmp    {constants['CODE64']:#x}:code64",
+                  f"retf   to {constants['CODE16']:#x}:code16"):
+        assert words in page, words
+    counts = [len(re.findall(pattern, guest)) for pattern in
+              (r"%eax, %cr0\b", r"%eax, %cr3\b", r"%eax, %cr4\b", r"\bwrmsr\b")]
+    assert counts == [4, 1, 1, 2], "the page says so in words"
+    printed = sum(len(text.replace("\\r\\n", "\r\n"))
+                  for text in re.findall('asciz\t"(.*)"', guest))
+    session = (ROOT / "docs/sessions/modes-exits.txt").read_text(encoding="utf-8")
+    assert f"total  18 VMCALL  {printed + guest.count('vmcall')}\n" in session
+
+
+def test_vmcs_of_real_mode_by_hand() -> None:
+    page, state = chapter("08-real-mode"), step08("guest_state.hpp")
+    cr0 = bits_of("CR0")
+    masked = re.search(r"host_cr0 = ([\w:| ]+);", state)
+    assert masked
+    host = sum(cr0[name] for name in re.findall(r"Cr0::(\w+)", masked[1]))
+    for field, number, value in (
+            ("guest_cr0", "0x6800", cr0["et"] | cr0["ne"]), ("cr0_guest_host_mask", "0x6000", host),
+            ("cr0_read_shadow", "0x6004", 0), ("guest_efer", "0x2806", 0),
+            ("guest_cs_access_rights", "0x4816", 0x9b)):
+        assert row("fields", field)[2] == number
+        assert f"{number} <- {value:#x} " in page, field
+    assert "Cr0::et | (vmx.cr0_fixed0 & ~modes)" in state
+    assert ".cr0_shadow = 0" in state and "Field64::guest_efer, std::uint64_t{0}" in state
+    assert int(row("controls", "unrestricted_guest")[1]) == 7 and "with bit 7 " in page
+
+
+def test_bits_of_the_descriptor() -> None:
+    """The rows of the table make the word of guests.S, the other two differ as the page says."""
+    page, guest = chapter("08-real-mode"), step08("guests.S")
+    code32, _, code64, code16 = (int(word, 16) for word in
+                                 re.findall(r"\.quad\t(0x\w{16})", guest))
+    rows = re.findall(r"^(\d+)(?::(\d+))? +(0x\w+|\d) ", page, re.MULTILINE)
+    assert len(rows) == 12
+    assert sum(int(value, 0) << int(low or high) for high, low, value in rows) == code32
+    assert f"is {code32:#018x} (" in page and f"is {code16:#018x}:" in page
+    assert code64 == code32 - (0xc << 52) + (0xa << 52)
+    assert code16 >> 48 == 0 and {word >> 40 & 0xff for word in (code32, code64, code16)} == {0x9b}
+
+
+def test_bios_by_hand() -> None:
+    """Chapter 08's second page: entry 10h and the sector that CX and DX name."""
+    page, bios = chapter("08-bios"), step08("bios.hpp")
+    assert "segment = 0xf000" in bios and "entry_size = 4" in bios
+    assert "at 0x40    (entry 10h: 4 * 0x10)   40 00 00 f0 " in page
+    assert f"at {0xf000 * 16 + 0x10 * 4:#x} (0xf000 * 16 + 0x40)" in page
+    disk = step08("disk.hpp")
+    geometry = re.search(r"sectors_a_track = (\d+), sides = (\d+)", disk)
+    assert geometry
+    sectors, sides = map(int, geometry.groups())
+    cx, dx = (int(found, 16) for found in re.findall(r"[CD]X = 0x(\w+)", page))
+    track = (cx >> 8 | (cx & 0xc0) << 2) * sides + (dx >> 8)
+    sector = track * sectors + (cx & 0x3f) - 1
+    assert f"= {track}, and" in page and f"= {sector} of the image" in page
+    assert f"byte {sector} × 512 = {sector * 512}." in page

@@ -15,10 +15,12 @@ PROMPT = "lab:~# "  # as the book has it
 STATUS = "; echo status $?"
 #: A file that the book has read, and what is in it.
 SHOWN = {"step03_vmcs/vmcs": "VM-execution controls", "step05_exits/exits": "exits in all",
-         "step06_vmxoff/cpus": "running", "step07_ept/exits": "EPT violation  0x181  0x100b"}
+         "step06_vmxoff/cpus": "running", "step07_ept/exits": "EPT violation  0x181  0x100b",
+         "step08_real_mode/screen": "What is your name? Ada"}
 #: What the book has refused, by a part of the line, and in which words.
 REFUSED = {"cat ud2.bin": "Input/output error", "cat jmp.bin": "Timer expired",
-           "cat beyond.bin": "Input/output error", "fail_at=3": "Cannot allocate memory"}
+           "cat beyond.bin": "Input/output error", "cat ud2.img": "Input/output error",
+           "fail_at=3": "Cannot allocate memory"}
 
 
 def typed_in_the_book() -> list[tuple[str, list[str]]]:
@@ -33,14 +35,16 @@ def typed_in_the_book() -> list[tuple[str, list[str]]]:
     return blocks
 
 
-def make_hello(folder: Path) -> Path:
-    """The guest of the how-to, by the command that the how-to gives."""
+def make_guests(folder: Path) -> list[str]:
+    """The guests of the how-to, by the commands that the how-to gives; options that take them into
+    the emulated PC."""
     text = (ROOT / "docs/how-to/write-your-own-guest.rst").read_text(encoding="utf-8")
-    command = re.search(r"\$ (gcc .*)", text)
-    assert command
-    (folder / "hello.S").write_bytes((ROOT / "docs/how-to/hello.S").read_bytes())
-    subprocess.run(command[1].split(), cwd=folder, check=True)
-    return folder / "hello.bin"
+    commands = re.findall(r"\$ (gcc .* -o (\w+)\.bin \w+\.S)", text)
+    assert [name for _, name in commands] == ["hello", "boot"]
+    for command, name in commands:
+        (folder / f"{name}.S").write_bytes((ROOT / f"docs/how-to/{name}.S").read_bytes())
+        subprocess.run(command.split(), cwd=folder, check=True)
+    return [word for _, name in commands for word in ("--file", str(folder / f"{name}.bin"))]
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
@@ -64,8 +68,7 @@ def test_shell_takes_what_the_book_types(cpus: int, tmp_path: Path) -> None:
                 lines.append(line + STATUS)
                 owners.append(f"{place}: {line}")
     welcome, *answers = type_into(
-        ["shell", "--cpus", str(cpus), "--file", str(make_hello(tmp_path))], PROMPT,
-        [*lines, "poweroff -f"])
+        ["shell", "--cpus", str(cpus), *make_guests(tmp_path)], PROMPT, [*lines, "poweroff -f"])
     assert "load " in welcome and "poweroff -f" in welcome
     assert len(answers) == len(lines) + 1
     for owner, answer in zip(owners, answers):
