@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The boot sector that comes with this step: 512 bytes, of which the last two are 55h AAh. The BIOS
- * loads it to 0000:7C00 and jumps there, in real mode. It goes through the modes of a PC: real,
- * protected, long, and back. In each it prints a line.
+ * The boot sector that comes with this step: 512 bytes, of which the last two are 0x55 0xAA. The
+ * BIOS loads it to 0000:7C00 and jumps there, in real mode. It goes through the modes of a PC:
+ * real, protected, long, and back. In each it prints a line.
  */
 #define PRINT 1
 
