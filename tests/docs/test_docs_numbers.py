@@ -247,9 +247,9 @@ def test_bits_of_the_descriptor() -> None:
 
 def test_bios_by_hand() -> None:
     """Chapter 08's second page: entry 10h and the sector that CX and DX name."""
-    page, bios = chapter("08-bios"), step08("bios.hpp")
+    page, bios = chapter("08-services"), step08("bios.hpp")
     assert "segment = 0xf000" in bios and "entry_size = 4" in bios
-    assert "at 0x40    (entry 10h: 4 * 0x10)   40 00 00 f0 " in page
+    assert "at 0x40    (entry 0x10: 4 * 0x10)  40 00 00 f0 " in page
     assert f"at {0xf000 * 16 + 0x10 * 4:#x} (0xf000 * 16 + 0x40)" in page
     disk = step08("disk.hpp")
     geometry = re.search(r"sectors_a_track = (\d+), sides = (\d+)", disk)

@@ -54,7 +54,7 @@ WANTED = {
     "unrestricted guest": "steps/08-real-mode",
     "GDT": "steps/08-real-mode",
     "boot sector": "steps/08-",
-    "BIOS": "steps/08-bios",
+    "BIOS": "steps/08-services",
     "guest memory": "concepts/guest-memory",
     "interrupt": "concepts/interrupts-and-scope",
     "NMI": ("concepts/interrupts-and-scope", "steps/05-"),
