@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* A boot sector that asks for your name. The BIOS loads it to 0000:7C00, in real mode. */
 	.code16
 	.globl	_start
