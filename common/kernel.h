@@ -161,6 +161,29 @@ void vtx_files_remove(void);
 void vtx_program_file_create(const char *name, size_t limit,
 			     int (*run)(const void *bytes, size_t size));
 
+/* ---- common/kernel/command_file.c -------------------------------------------------------- */
+
+/** Makes /sys/kernel/debug/<module>/<name>, mode 0200. Writing a number calls `command(number)`,
+ *  and the write returns what that returns (0 becomes the size). No number gives EINVAL. */
+void vtx_command_file_create(const char *name, int (*command)(unsigned int number));
+
+/* ---- common/kernel/one_thread.c ---------------------------------------------------------- */
+
+/** Starts the module's one kernel thread, which calls `work()` and ends after it. The thread before
+ *  is stopped first. Returns 0, -ENOMEM, or what Linux says. Counts as
+ *  a point that can fail (`fail_at`). */
+int vtx_thread_start(void (*work)(void));
+
+/** Asks the thread to stop, wakes it, and returns when it is gone. Does nothing if there is none. */
+void vtx_thread_stop(void);
+
+/** True from vtx_thread_stop() on, until another thread starts. */
+bool vtx_stop_requested(void);
+
+/** Sleeps so many nanoseconds, or until the thread is asked to stop, or the caller gets a signal.
+ */
+void vtx_wait(uint64_t nanoseconds);
+
 /* ---- common/kernel/threads.c ------------------------------------------------------------ */
 
 /** Starts one kernel thread on each online logical processor, and on each one that comes online
