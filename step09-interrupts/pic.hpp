@@ -50,6 +50,9 @@ public:
     /// The vector of line 0; the others follow.
     unsigned base() const { return base_; }
 
+    /// True if the next read is an acknowledgement: OCW3 asked for a poll.
+    bool is_polled() const { return polled_; }
+
     unsigned requests() const { return requests_; }     ///< IRR, a bit a line.
     unsigned in_service() const { return in_service_; } ///< ISR, likewise.
     unsigned masked() const { return masked_; }         ///< IMR, likewise.
@@ -217,8 +220,10 @@ public:
     std::uint8_t acknowledge() {
         const unsigned n = first_.acknowledge();
         unsigned vector = first_.base() + n;
-        if (n == 2)
+        if (n == 2) {
             vector = second_.base() + second_.acknowledge();
+            first_.set_line(2, false); // if another one waits, that is a new edge
+        }
         connect();
         return static_cast<std::uint8_t>(vector);
     }
@@ -234,7 +239,10 @@ public:
 
     /// IN from one of them.
     std::uint8_t read(std::uint16_t port) {
+        const bool acknowledges = chip(port).is_polled();
         const std::uint8_t value = chip(port).read((port & 1) != 0);
+        if (acknowledges && &chip(port) == &second_)
+            first_.set_line(2, false);
         connect();
         return value;
     }

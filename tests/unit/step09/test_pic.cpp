@@ -397,3 +397,26 @@ TEST_F(TwoChips, APulseIsOneRequestHoweverHighTheLineWas) {
     pics.write(0x20, eoi);
     EXPECT_FALSE(pics.interrupts()) << "IRR remembers one";
 }
+
+TEST_F(TwoChips, EachRequestOfASecondWithAutomaticEoiComesThrough) {
+    initialize(0x01, 0x03);
+    for (const unsigned irq : {9u, 12u, 14u})
+        pics.pulse(irq);
+    for (const unsigned vector : {0x29u, 0x2cu, 0x2eu}) {
+        ASSERT_TRUE(pics.interrupts()) << vector;
+        EXPECT_EQ(pics.acknowledge(), vector);
+        pics.write(0x20, eoi);
+    }
+    EXPECT_FALSE(pics.interrupts());
+}
+
+TEST_F(TwoChips, AfterAPollOfTheSecondTheNextRequestIsANewEdge) {
+    initialize(0x01, 0x03);
+    pics.pulse(9);
+    pics.pulse(12);
+    EXPECT_EQ(read(0x20, poll), 0x82u);
+    EXPECT_EQ(read(0xa0, poll), 0x81u);
+    pics.write(0x20, eoi);
+    ASSERT_TRUE(pics.interrupts());
+    EXPECT_EQ(pics.acknowledge(), 0x2c);
+}
