@@ -17,6 +17,9 @@ namespace vtx {
 /// ISR. The handler says when it is done: EOI.
 class Pic {
 public:
+    /// \param chips the lines that come from another 8259A, a bit a line
+    explicit constexpr Pic(unsigned chips = 0) : chips_(chips) {}
+
     /// Line `n`, 0 to 7, is high or low now.
     void set_line(unsigned n, bool high) {
         const unsigned bit = 1u << n;
@@ -98,8 +101,9 @@ private:
         for (unsigned place = 0; place < 8; place++) {
             const unsigned n = line_at(place), bit = 1u << n;
             const bool requested = (requests_ & ~masked_ & bit) != 0, held = (holding & bit) != 0;
-            // Specially fully nested: a second interrupt of the same slave comes through.
-            if (requested && (!held || special_nesting_))
+            // Specially fully nested: another interrupt of the same chip behind it comes through.
+            const bool nests = special_nesting_ && (chips_ & bit) != 0;
+            if (requested && (!held || nests))
                 return n;
             if (held)
                 return 8;
@@ -185,6 +189,7 @@ private:
         polled_ = (value & 0x04) != 0;
     }
 
+    unsigned chips_;
     unsigned lines_ = 0, requests_ = 0, in_service_ = 0, masked_ = 0xff;
     unsigned base_ = 0, lowest_ = 7;
     Icw expected_ = Icw::none;
@@ -251,7 +256,7 @@ private:
     Pic &chip(std::uint16_t port) { return port < 0xa0 ? first_ : second_; }
     void connect() { first_.set_line(2, second_.interrupts()); }
 
-    Pic first_, second_;
+    Pic first_{1u << 2}, second_;
 };
 
 } // namespace vtx

@@ -420,3 +420,31 @@ TEST_F(TwoChips, AfterAPollOfTheSecondTheNextRequestIsANewEdge) {
     ASSERT_TRUE(pics.interrupts());
     EXPECT_EQ(pics.acknowledge(), 0x2c);
 }
+
+TEST_F(TwoChips, SpecialFullNestingLetsAMoreUrgentOneOfTheSecondThrough) {
+    initialize(0x11, 0x01);
+    pics.pulse(12);
+    EXPECT_EQ(pics.acknowledge(), 0x2c);
+    pics.pulse(14);
+    EXPECT_FALSE(pics.interrupts()) << "less urgent in the second";
+    pics.pulse(9);
+    ASSERT_TRUE(pics.interrupts());
+    EXPECT_EQ(pics.acknowledge(), 0x29);
+    pics.pulse(3);
+    EXPECT_FALSE(pics.interrupts()) << "less urgent in the first";
+}
+
+TEST_F(TwoChips, SpecialFullNestingIsForLinesWithAChipBehindThem) {
+    initialize(0x11, 0x11);
+    pics.pulse(0);
+    EXPECT_EQ(pics.acknowledge(), 0x20);
+    pics.pulse(0);
+    EXPECT_FALSE(pics.interrupts()) << "the timer does not interrupt its own handler";
+    pics.write(0x20, eoi);
+    pics.write(0x21, 0x01);
+    pics.pulse(10);
+    EXPECT_EQ(pics.acknowledge(), 0x2a);
+    pics.write(0x20, eoi);
+    pics.pulse(10);
+    EXPECT_FALSE(pics.interrupts()) << "nor does line 2 of the second chip";
+}
