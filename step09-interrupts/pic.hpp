@@ -119,6 +119,8 @@ private:
         wants_icw4_ = (icw1 & 0x01) != 0;
         single_ = (icw1 & 0x02) != 0;
         level_triggered_ = (icw1 & 0x08) != 0;
+        if (level_triggered_) // it needs no edge
+            requests_ = lines_;
         expected_ = Icw::icw2;
     }
 

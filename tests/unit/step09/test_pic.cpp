@@ -59,8 +59,7 @@ struct TwoChips : testing::Test {
 
 } // namespace
 
-// ---- One chip: requests, masks, priorities
-// -------------------------------------------------------
+// ---- One chip: requests, masks, priorities ------------------------------------------------------
 
 TEST(FreshPic, IsMaskedAndSilent) {
     Pic pic;
@@ -134,8 +133,7 @@ TEST_F(OneChip, AForgottenEoiHoldsAllLessUrgentOnesOff) {
     EXPECT_EQ(pic.acknowledge(), 0u);
 }
 
-// ---- Spurious interrupts
-// -------------------------------------------------------------------------
+// ---- Spurious interrupts ------------------------------------------------------------------------
 
 TEST_F(OneChip, ALineThatDropsTooEarlyIsSpurious) {
     pic.set_line(2, true);
@@ -152,8 +150,7 @@ TEST_F(OneChip, ARealLine7IsInService) {
     EXPECT_EQ(read(read_in_service), 0x80u);
 }
 
-// ---- Ends of interrupts
-// --------------------------------------------------------------------------
+// ---- Ends of interrupts -------------------------------------------------------------------------
 
 TEST_F(OneChip, ASpecificEoiEndsTheOneItNames) {
     raise({5});
@@ -216,8 +213,7 @@ TEST_F(OneChip, AutomaticEoiCanRotate) {
     EXPECT_EQ(pic.acknowledge(), 5u);
 }
 
-// ---- Special mask mode, poll, reads
-// --------------------------------------------------------------
+// ---- Special mask mode, poll, reads -------------------------------------------------------------
 
 TEST_F(OneChip, InSpecialMaskModeAMaskedHandlerHoldsNobodyOff) {
     raise({2});
@@ -259,8 +255,7 @@ TEST_F(OneChip, WhatReadsGiveStaysUntilItIsChanged) {
     EXPECT_EQ(pic.read(false), 0x10);
 }
 
-// ---- Initialization
-// ------------------------------------------------------------------------------
+// ---- Initialization -----------------------------------------------------------------------------
 
 TEST_F(OneChip, InitializationForgetsAllButTheLines) {
     raise({1});
@@ -307,8 +302,14 @@ TEST_F(OneChip, ALevelRequestsForAsLongAsItIsHigh) {
     EXPECT_FALSE(pic.interrupts());
 }
 
-// ---- Two chips
-// -----------------------------------------------------------------------------------
+TEST_F(OneChip, ALevelThatWasThereBeforeTheInitializationRequests) {
+    pic.set_line(4, true);
+    initialize(0x01, 0x1b);
+    ASSERT_TRUE(pic.interrupts());
+    EXPECT_EQ(pic.acknowledge(), 4u);
+}
+
+// ---- Two chips ----------------------------------------------------------------------------------
 
 TEST(Ports, AreFour) {
     for (const unsigned port : {0x20, 0x21, 0xa0, 0xa1})
