@@ -47,7 +47,8 @@ public:
             next_count_ = count; // from the next period on
         } else {
             count_ = next_count_ = count;
-            start_ = stopped_ = now;
+            start_ = now + 1; // the next tick loads it and does not count
+            stopped_ = now;
             edges_ = 0;
         }
     }
@@ -89,7 +90,7 @@ public:
         if (high == gate_)
             return;
         if (high)
-            start_ = is_periodic() ? now : now - (stopped_ - start_);
+            start_ = is_periodic() ? now + 1 : now - elapsed(now);
         settle(now);
         gate_ = high;
         stopped_ = now;
@@ -156,7 +157,11 @@ public:
 private:
     bool is_periodic() const { return mode_ == 2 || mode_ == 3; }
     unsigned modulus() const { return decimal_ ? 10000 : 65536; }
-    std::uint64_t elapsed(std::uint64_t now) const { return (gate_ ? now : stopped_) - start_; }
+    /// Ticks counted since start_, which may be ahead: then none.
+    std::uint64_t elapsed(std::uint64_t now) const {
+        const std::uint64_t until = gate_ ? now : stopped_;
+        return until > start_ ? until - start_ : 0;
+    }
 
     /// A count that was written during a period takes over when that ends.
     void settle(std::uint64_t now) {
