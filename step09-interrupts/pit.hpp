@@ -23,7 +23,7 @@ public:
             mode_ -= 4; // bit 2 counts for nothing in modes 2 and 3
         access_ = control >> 4 & 3u;
         decimal_ = (control & 1) != 0;
-        count_ = 0;
+        count_ = next_count_ = 0;
         edges_ = 0;
         wants_high_ = gives_high_ = is_latched_ = status_is_latched_ = false;
     }
@@ -45,8 +45,12 @@ public:
         settle(now);
         if (is_periodic() && count_ != 0) {
             next_count_ = count; // from the next period on
+            const std::uint64_t periods = elapsed(now) / count_;
+            edges_ += periods;
+            start_ += periods * count_;
         } else {
-            count_ = next_count_ = count;
+            count_ = count;
+            next_count_ = 0;
             start_ = now + 1; // the next tick loads it and does not count
             stopped_ = now;
             edges_ = 0;
@@ -79,7 +83,7 @@ public:
     void latch_status(std::uint64_t now) {
         if (!status_is_latched_)
             status_ = static_cast<std::uint8_t>(
-                (output(now) ? 0x80u : 0u) | (count_ == 0 ? 0x40u : 0u) | access_ << 4 |
+                (output(now) ? 0x80u : 0u) | (is_loaded(now) ? 0u : 0x40u) | access_ << 4 |
                 mode_ << 1 | (decimal_ ? 1u : 0u));
         status_is_latched_ = true;
     }
@@ -89,9 +93,15 @@ public:
     void set_gate(bool high, std::uint64_t now) {
         if (high == gate_)
             return;
-        if (high)
-            start_ = is_periodic() ? now + 1 : now - elapsed(now);
         settle(now);
+        if (high && is_periodic() && count_ != 0) {
+            edges_ += elapsed(now) / count_;
+            start_ = now + 1;
+            count_ = next_count_ != 0 ? next_count_ : count_;
+            next_count_ = 0;
+        } else if (high) {
+            start_ = now - elapsed(now);
+        }
         gate_ = high;
         stopped_ = now;
     }
@@ -157,6 +167,10 @@ public:
 private:
     bool is_periodic() const { return mode_ == 2 || mode_ == 3; }
     unsigned modulus() const { return decimal_ ? 10000 : 65536; }
+    bool is_loaded(std::uint64_t now) const {
+        return count_ != 0 && next_count_ == 0 && now >= start_;
+    }
+
     /// Ticks counted since start_, which may be ahead: then none.
     std::uint64_t elapsed(std::uint64_t now) const {
         const std::uint64_t until = gate_ ? now : stopped_;
@@ -165,11 +179,12 @@ private:
 
     /// A count that was written during a period takes over when that ends.
     void settle(std::uint64_t now) {
-        if (next_count_ == count_ || count_ == 0 || !is_periodic() || elapsed(now) < count_)
+        if (next_count_ == 0 || elapsed(now) < count_)
             return;
         edges_ += 1;
         start_ += count_;
         count_ = next_count_;
+        next_count_ = 0;
     }
 
     /// The count as the guest reads it.
@@ -197,7 +212,8 @@ private:
         return value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
     }
 
-    unsigned mode_ = 0, access_ = 3, count_ = 0, next_count_ = 0, low_ = 0, latched_ = 0;
+    unsigned mode_ = 0, access_ = 3, count_ = 0, low_ = 0, latched_ = 0;
+    unsigned next_count_ = 0; // 0: none waits
     std::uint8_t status_ = 0;
     bool decimal_ = false, gate_ = true, wants_high_ = false, gives_high_ = false;
     bool is_latched_ = false, status_is_latched_ = false;

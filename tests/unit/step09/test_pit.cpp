@@ -289,6 +289,44 @@ TEST_F(OneChannel, AControlWordForgetsHalfOfACount) {
     EXPECT_EQ(read(), 500u);
 }
 
+TEST_F(OneChannel, ANewCountTakesOverAtTheEndOfAPeriod) {
+    for (const unsigned mode : {2u, 3u}) {
+        begin(mode, 1000);
+        now += 1 + 50 * 1000 + 300; // in the 51st period
+        write(400);
+        EXPECT_EQ(edges(), 50u) << "a new count makes no edges";
+        EXPECT_EQ(wait(), 700u);
+        now += 700;
+        EXPECT_EQ(edges(), 51u);
+        EXPECT_EQ(wait(), 400u);
+        now += 4000;
+        EXPECT_EQ(edges(), 61u);
+    }
+}
+
+TEST_F(OneChannel, OfTwoNewCountsTheLaterOneTakesOver) {
+    begin(2, 1000);
+    now += 301;
+    write(5000);
+    write(400);
+    now += 700 + 400;
+    EXPECT_EQ(edges(), 2u);
+}
+
+TEST_F(OneChannel, TheStatusSaysThatACountWaits) {
+    begin(2, 1000);
+    EXPECT_EQ(status(), 0xf4u) << "until the next tick";
+    now++;
+    EXPECT_EQ(status(), 0xb4u);
+    now += 300;
+    write(1000);
+    EXPECT_EQ(status(), 0xf4u) << "until the end of the period";
+    now += 699;
+    EXPECT_EQ(status(), 0x74u);
+    now++;
+    EXPECT_EQ(status(), 0xb4u);
+}
+
 // ---- GATE ---------------------------------------------------------------------------------------
 
 TEST_F(OneChannel, WithoutGateModes0And4StandStill) {
@@ -333,6 +371,22 @@ TEST_F(OneChannel, ACountWrittenWithoutGateWaitsForIt) {
     EXPECT_TRUE(output());
 }
 
+TEST_F(OneChannel, GateBeginsAPeriodOfTheCountThatWaits) {
+    for (const unsigned mode : {2u, 3u}) {
+        begin(mode, 1000);
+        now += 1 + 5 * 1000 + 300;
+        write(400);
+        channel.set_gate(false, now);
+        now += 12345;
+        EXPECT_EQ(edges(), 5u);
+        channel.set_gate(true, now);
+        EXPECT_EQ(edges(), 5u);
+        EXPECT_EQ(wait(), 401u) << mode;
+        now += 401;
+        EXPECT_EQ(edges(), 6u);
+    }
+}
+
 // ---- The chip -----------------------------------------------------------------------------------
 
 TEST(PitPorts, AreFive) {
@@ -354,6 +408,16 @@ TEST_F(Chip, TicksAreTakenOneByOneAndNoneIsLost) {
     EXPECT_NEAR(static_cast<double>(pit.next_tick(now) - now), 500, 1);
     now += 600;
     EXPECT_EQ(take(), 1u);
+}
+
+TEST_F(Chip, ANewCountMakesNoTicks) {
+    begin(2, 1000);
+    now += 100500;
+    EXPECT_EQ(take(), 100u);
+    write_count(100);
+    EXPECT_EQ(take(), 0u);
+    now += 1001;
+    EXPECT_NEAR(take(), 6, 1);
 }
 
 TEST_F(Chip, AOneShotTicksOnceForEachCount) {
