@@ -196,8 +196,8 @@ private:
         std::uint64_t value = 0;
         if (mode_ == 2)
             value = count_ - past % count_;
-        else if (mode_ == 3) // by twos, twice a period
-            value = count_ - 2 * past % count_;
+        else if (mode_ == 3) // by twos, twice a period; an odd count begins one below
+            value = (count_ & ~1u) - 2 * (past % count_ % ((count_ + 1) / 2));
         else
             value = (modulus() - (past % modulus()) + count_) % modulus();
         value %= modulus();

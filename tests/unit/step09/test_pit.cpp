@@ -152,6 +152,15 @@ TEST_F(OneChannel, Mode3CountsByTwos) {
     EXPECT_EQ(read(), 1000u) << "twice a period";
 }
 
+TEST_F(OneChannel, Mode3ShowsEvenCountsOnly) {
+    begin(3, 5);
+    now++;
+    for (const unsigned expected : {4u, 2u, 0u, 4u, 2u, 4u, 2u, 0u}) {
+        EXPECT_EQ(read(), expected) << now;
+        now++;
+    }
+}
+
 TEST_F(OneChannel, Mode4StrobesOnce) {
     begin(4, 1000);
     EXPECT_TRUE(output());
