@@ -33,6 +33,8 @@ public:
         if (access_ == 3 && !wants_high_) {
             low_ = value;
             wants_high_ = true;
+            if (mode_ == 0) // OUT is low from here on
+                count_ = 0;
             return;
         }
         wants_high_ = false;

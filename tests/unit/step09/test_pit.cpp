@@ -106,6 +106,22 @@ TEST_F(OneChannel, Mode0RisesOnceAndStaysHigh) {
     EXPECT_EQ(edges(), 0u);
 }
 
+TEST_F(OneChannel, Mode0StopsAtTheFirstOfTwoBytes) {
+    begin(0, 1000);
+    now += 500;
+    channel.write(0x00, now);
+    now += 1000;
+    EXPECT_FALSE(output());
+    EXPECT_EQ(edges(), 0u);
+    channel.write(0x02, now);
+    EXPECT_EQ(wait(), 513u);
+
+    begin(4, 1000);
+    now += 500;
+    channel.write(0x00, now);
+    EXPECT_EQ(wait(), 502u) << "mode 4 does not";
+}
+
 TEST_F(OneChannel, Mode0CountsOnBelowZero) {
     begin(0, 10);
     now += 1 + 10 + 3;
