@@ -131,13 +131,12 @@ struct Vm {
             pic.pulse(timer_irq);
     }
 
-    /// When update() has something to do next, as TSC; `never` if there is nothing. A tick that
-    /// the guest has not taken holds all others off.
+    /// When the next tick is due, as TSC; `never` if there is none. Called after update(). A tick
+    /// that is due already waits for the guest, which must take the one before it: no time says
+    /// when.
     std::uint64_t next_update(std::uint64_t tsc) {
-        if (pic.is_requested(timer_irq))
-            return never;
         const std::uint64_t now = clock.ticks(tsc), next = pit.next_tick(now);
-        return next == PitChannel::never ? never : tsc + clock.tsc_of(next - now);
+        return next == PitChannel::never || next <= now ? never : tsc + clock.tsc_of(next - now);
     }
 
     /// Does what the BIOS of a PC does last.

@@ -96,3 +96,13 @@ TEST_F(Timed, TheNextUpdateIsWhenTheNextTickIsDue) {
     EXPECT_GE(vm->next_update(at(1500)), at(2001));
     EXPECT_LE(vm->next_update(at(1500)), at(2004));
 }
+
+TEST_F(Timed, ATickThatIsOnItsWayDoesNotHideTheNextOne) {
+    begin(2, 1000);
+    update(1001);
+    ASSERT_TRUE(vm->pic.is_requested(0));
+    EXPECT_GE(vm->next_update(at(1300)), at(2001));
+    EXPECT_LE(vm->next_update(at(1300)), at(2004)) << "so that it is in time";
+    update(2001);
+    EXPECT_EQ(vm->next_update(at(2001)), Vm::never) << "this one waits for the guest";
+}
