@@ -106,3 +106,38 @@ TEST_F(Timed, ATickThatIsOnItsWayDoesNotHideTheNextOne) {
     update(2001);
     EXPECT_EQ(vm->next_update(at(2001)), Vm::never) << "this one waits for the guest";
 }
+
+/// Time that passes by itself, but slowly: a tick of the timer is some milliseconds.
+struct Slow : Timed {
+    static constexpr std::uint32_t slow_khz = 4'000'000'000;
+
+    /// The machine began so many ticks ago.
+    void age(std::uint64_t ticks) const {
+        const std::uint64_t tick = std::uint64_t{slow_khz} * 1000 / Pit::hertz;
+        vm->clock.start(__builtin_ia32_rdtsc() - ticks * tick, slow_khz);
+    }
+};
+
+TEST_F(Slow, ATickThatIsDueIsNotLostWhenTheTimerIsSetAnew) {
+    begin(0, 1000);
+    age(5000);
+    write_port(*vm, 0x43, 1, 0x30);
+    EXPECT_TRUE(vm->pic.is_requested(0)) << "by a control word";
+    vm->pic.acknowledge();
+    vm->pic.write(0x20, 0x20);
+
+    begin(0, 1000);
+    age(5000);
+    write_port(*vm, 0x40, 1, 0xff);
+    write_port(*vm, 0x40, 1, 0xff);
+    EXPECT_TRUE(vm->pic.is_requested(0)) << "by a count";
+}
+
+TEST_F(Slow, TheControllerShowsATickThatIsDue) {
+    begin(2, 60000);
+    age(60100);
+    write_port(*vm, 0x20, 1, 0x0a);
+    EXPECT_EQ(read_port(*vm, 0x20, 1), 1u);
+    write_port(*vm, 0x20, 1, 0x0c);
+    EXPECT_EQ(read_port(*vm, 0x20, 1), 0x80u) << "and poll takes it";
+}
