@@ -114,6 +114,13 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
                       "this step needs");
         return -VTX_EOPNOTSUPP;
     }
+    // Every CPU with EPT does this. For INS and OUTS we rely on it.
+    // \sdm{basic-vmx-information}
+    if (!vmx.reports_ins_outs()) {
+        vtx_log_error("this CPU's VM exits by INS and OUTS do not tell the address size and the "
+                      "segment (IA32_VMX_BASIC bit 54), which this step needs");
+        return -VTX_EOPNOTSUPP;
+    }
     // Off at first: events.hpp switches it on and off.
     if (!vmx.supports(PrimaryControl::interrupt_window_exiting)) {
         vtx_log_error(
