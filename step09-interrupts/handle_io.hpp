@@ -9,6 +9,8 @@
 #include "exit.hpp"
 #include "guest_paging.hpp"
 #include "vmx/qualifications.hpp"
+#include "x86/paging.hpp"
+#include "x86/segments.hpp"
 
 namespace vtx {
 
@@ -34,6 +36,48 @@ inline void step_register(std::uint64_t &value, std::uint64_t by, unsigned bits)
     value = kept | ((value + by) & mask);
 }
 
+/// The limit and the access rights of a segment register, by its number in the VM-exit instruction
+/// information.
+struct SegmentFields {
+    Field32 limit, rights;
+};
+inline constexpr SegmentFields segment_fields[] = {
+    {Field32::guest_es_limit, Field32::guest_es_access_rights},
+    {Field32::guest_cs_limit, Field32::guest_cs_access_rights},
+    {Field32::guest_ss_limit, Field32::guest_ss_access_rights},
+    {Field32::guest_ds_limit, Field32::guest_ds_access_rights},
+    {Field32::guest_fs_limit, Field32::guest_fs_access_rights},
+    {Field32::guest_gs_limit, Field32::guest_gs_access_rights}};
+
+/// True if `size` bytes at `offset` are inside the segment, and it may be written to, or read.
+inline bool segment_allows(
+    AccessRights rights, std::uint32_t limit, std::uint64_t offset, unsigned size, bool write) {
+    const bool code = rights.is_code();
+    const unsigned type = rights.type();
+    if (rights.is_unusable() || (write && (code || (type & SegmentType::writable) == 0)) ||
+        (!write && code && (type & SegmentType::readable) == 0))
+        return false;
+    const std::uint64_t last = offset + size - 1;
+    if (code || (type & SegmentType::expand_down) == 0)
+        return last <= limit;
+    return offset > limit && last <= (rights.is_default_big() ? 0xffffffff : 0xffff);
+}
+
+/// True if a string operand may be where it is. The exit comes before the processor has looked, and
+/// of an unusable segment it does not even tell the address.
+/// \sdm{relative-priority-of-faults-and-vm-exits}
+inline bool operand_is_allowed(
+    const Exit &exit, const IoAccess &access, SegmentFields segment, std::uint64_t offset) {
+    CurrentVmcs &vmcs = exit.vmcs;
+    if (exit.in_64_bit_code()) {
+        const std::uint64_t linear = vmcs.read(FieldNatural::guest_linear_address);
+        return is_canonical(linear) && is_canonical(linear + access.size - 1);
+    }
+    return segment_allows(
+        AccessRights{vmcs.read(segment.rights)}, vmcs.read(segment.limit), offset, access.size,
+        access.in);
+}
+
 // [string]
 /// One element of INS or OUTS. The exit tells the linear address. With REP the guest executes the
 /// instruction again until RCX is 0, so interrupts come in between, as on a real machine.
@@ -41,11 +85,18 @@ inline void step_register(std::uint64_t &value, std::uint64_t by, unsigned bits)
 inline Action handle_string_io(const Exit &exit, const IoAccess &access) {
     CurrentVmcs &vmcs = exit.vmcs;
     GuestRegisters &registers = exit.vcpu.registers;
-    // Bits 9:7 of the instruction information: 16, 32 or 64 bits of address.
-    const unsigned bits = 16u << (vmcs.read(Field32::exit_instruction_information) >> 7 & 3);
+    // Bits 9:7 of the instruction information: 16, 32 or 64 bits of address. Bits 17:15: the
+    // segment, for OUTS. That of INS is always ES.
+    const std::uint32_t information = vmcs.read(Field32::exit_instruction_information);
+    const unsigned bits = 16u << (information >> 7 & 3);
     const std::uint64_t mask = bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
     if (access.rep && (registers.rcx & mask) == 0)
         return exit.skip_instruction();
+    static constexpr unsigned es = 0, ss = 2;
+    const unsigned segment = access.in ? es : (information >> 15 & 7) % 6; // 6, 7: not used
+    const std::uint64_t offset = (access.in ? registers.rdi : registers.rsi) & mask;
+    if (!operand_is_allowed(exit, access, segment_fields[segment], offset))
+        return exit.raise(segment == ss ? Vector::stack_fault : Vector::general_protection);
 
     const std::uint64_t linear = vmcs.read(FieldNatural::guest_linear_address);
     const PagingState paging = paging_state(exit);
