@@ -58,11 +58,17 @@ inline void keep_undelivered(EventQueue &queue, CurrentVmcs &vmcs) {
 // [keep]
 
 /// True if the guest takes an interrupt now: RFLAGS.IF is 1, and neither STI nor MOV SS holds it
-/// off for one instruction. \sdm{interrupt-window-exiting-and-virtual-interrupt-delivery}
+/// off for one instruction. A debug exception that is pending goes first, and a VM entry that
+/// injects an interrupt would drop it.
+/// \sdm{interrupt-window-exiting-and-virtual-interrupt-delivery}
+/// \sdm{table-format-of-pending-debug-exceptions}
 inline bool takes_interrupts(CurrentVmcs &vmcs) {
+    static constexpr std::uint64_t breakpoint = 1u << 12, single_step = 1u << 14;
     const bool enabled = (vmcs.read(FieldNatural::guest_rflags) & Rflags::if_) != 0;
     const std::uint32_t blocked = vmcs.read(Field32::guest_interruptibility);
-    return enabled && (blocked & (Blocking::sti | Blocking::mov_ss)) == 0;
+    const std::uint64_t pending = vmcs.read(FieldNatural::guest_pending_debug_exceptions);
+    return enabled && (blocked & (Blocking::sti | Blocking::mov_ss)) == 0 &&
+           (pending & (breakpoint | single_step)) == 0;
 }
 
 // [inject]
