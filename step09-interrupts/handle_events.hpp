@@ -57,13 +57,16 @@ inline Action handle_exception_or_nmi(const Exit &exit) {
 // [exception]
 
 // [hlt]
-/// Exit reason 12. The guest sleeps until its next event. If it takes no interrupts, there is none:
-/// that is how a PC without power management is switched off.
+/// Exit reason 12. The guest sleeps until its next event, which may be the debug exception behind a
+/// single step. If it takes no interrupts, there is none: that is how a PC without power management
+/// is switched off.
 inline Action handle_hlt(const Exit &exit) {
-    if ((exit.vmcs.read(FieldNatural::guest_rflags) & Rflags::if_) == 0)
+    const std::uint64_t rflags = exit.vmcs.read(FieldNatural::guest_rflags);
+    const bool steps = (rflags & Rflags::tf) != 0;
+    if ((rflags & Rflags::if_) == 0 && !steps)
         return exit.end(Ending::halt);
     exit.skip_instruction();
-    if (exit.vcpu.events.waits(exit.vm.pic))
+    if (steps || exit.vcpu.events.waits(exit.vm.pic))
         return Action::resume;
     exit.vcpu.halted = true;
     return Action::leave;

@@ -202,3 +202,12 @@ TEST_F(Events, HltWithInterruptsOffEndsTheGuest) {
     EXPECT_EQ(vm->end.how, Ending::halt);
     EXPECT_EQ(get(FieldNatural::guest_rip), 0x1000u);
 }
+
+TEST_F(Events, HltDoesNotSleepThroughASingleStep) {
+    for (const std::uint64_t rflags : {0x302u, 0x102u}) {
+        set(FieldNatural::guest_rflags, rflags);
+        EXPECT_EQ(handle_hlt(exit), Action::resume);
+        EXPECT_FALSE(vcpu->halted);
+        EXPECT_EQ(get(FieldNatural::guest_pending_debug_exceptions), 1u << 14);
+    }
+}
