@@ -137,6 +137,12 @@ inline Action handle_string_io(const Exit &exit, const IoAccess &access) {
 }
 // [string]
 
+/// What to do after an access. A new count of the timer may be over before the scope is, so it ends
+/// here, and the next one ends in time. (The first byte of two ends one, too.)
+inline Action after(const IoAccess &access) {
+    return !access.in && access.port == Pit::tick_port ? Action::leave : Action::resume;
+}
+
 // [io]
 /// Exit reason 30. \sdm{table-exit-qualification-for-i-o-instructions}
 inline Action handle_io(const Exit &exit) {
@@ -152,7 +158,8 @@ inline Action handle_io(const Exit &exit) {
               (read_port(exit.vm, access.port, access.size) & mask);
     else
         write_port(exit.vm, access.port, access.size, static_cast<std::uint32_t>(rax & mask));
-    return exit.skip_instruction();
+    exit.skip_instruction();
+    return after(access);
 }
 // [io]
 

@@ -226,7 +226,8 @@ private:
 /// The chip, and the port 61h that switches the gate of channel 2 and shows its output.
 class Pit {
 public:
-    static constexpr std::uint64_t hertz = 1193182; ///< How fast all channels count.
+    static constexpr std::uint64_t hertz = 1193182;  ///< How fast all channels count.
+    static constexpr std::uint16_t tick_port = 0x40; ///< Of channel 0, which makes the ticks.
 
     /// Nothing counts yet, and the gate of channel 2 is low.
     Pit() { channels_[2].set_gate(false, 0); }
