@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A kernel thread that works until it is done or asked to stop. A module has at most one. */
+#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/kthread.h>
@@ -15,9 +16,11 @@ static struct task_struct *thread;
 static void (*thread_work)(void);
 static bool stop_requested;
 static DECLARE_WAIT_QUEUE_HEAD(waiting);
+static DECLARE_COMPLETION(begun);
 
 static int run(void *unused)
 {
+	complete(&begun);
 	thread_work();
 	return 0;
 }
@@ -44,7 +47,10 @@ static int start(void)
 		return PTR_ERR(task);
 	/* It may be gone before it is stopped: then this keeps what kthread_stop() looks at. */
 	thread = get_task_struct(task);
+	reinit_completion(&begun);
 	wake_up_process(task);
+	/* kthread_stop() ends a thread that has not begun, and its work would never be done. */
+	wait_for_completion(&begun);
 	return 0;
 }
 
