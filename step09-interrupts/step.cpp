@@ -154,7 +154,10 @@ int run_written(const void *bytes, std::size_t size) {
         return error;
     if (const int error = vtx_thread_start(run_in_thread)) {
         vtx_log_error("no thread for the guest: error %d", -error);
-        finish(step);
+        vtx_lock(); // it has not run: the files show the one before it
+        step.guest.reset();
+        step.image.reset();
+        vtx_unlock();
         return error;
     }
     return 0;
