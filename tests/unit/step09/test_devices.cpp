@@ -73,7 +73,8 @@ TEST_F(Timed, TicksThatTheGuestIsLateForComeOneByOneAndNoneIsLost) {
 TEST_F(Timed, AMaskedTickWaitsAndTheOthersBehindIt) {
     vm->pic.write(0x21, 0xff);
     begin(2, 1000);
-    update(3500);
+    for (const std::uint64_t tick : {1500u, 2500u, 3500u})
+        update(tick);
     EXPECT_FALSE(vm->pic.interrupts());
     EXPECT_TRUE(vm->pic.is_requested(0));
     vm->pic.write(0x21, 0xfe);
