@@ -73,6 +73,12 @@ struct Exit {
         if (!in_64_bit_code())
             next = static_cast<std::uint32_t>(next);
         vmcs.write(FieldNatural::guest_rip, next);
+        return finish_step();
+    }
+
+    /// What comes behind each instruction, and behind each element of one with REP: the shadow
+    /// ends, and a single step traps.
+    Action finish_step() const {
         clear_shadow();
         static constexpr std::uint64_t single_step = 1u << 14;
         if ((vmcs.read(FieldNatural::guest_rflags) & Rflags::tf) != 0)

@@ -133,7 +133,7 @@ inline Action handle_string_io(const Exit &exit, const IoAccess &access) {
     if (!access.rep)
         return exit.skip_instruction();
     step_register(registers.rcx, ~std::uint64_t{0}, bits);
-    return (registers.rcx & mask) == 0 ? exit.skip_instruction() : Action::resume;
+    return (registers.rcx & mask) == 0 ? exit.skip_instruction() : exit.finish_step();
 }
 // [string]
 
