@@ -28,7 +28,7 @@ struct Translation {
 // [walk]
 /// Translates one linear address for a read or a write of data. Does not set accessed and dirty
 /// bits, and knows neither reserved bits nor protection keys nor SMAP: it is for the buffer of INS
-/// and OUTS. A table outside RAM reads as not present. \sdm{paging}
+/// and OUTS. A table outside RAM reads as not present. \sdm{chapter-paging}
 inline Translation
 translate(const GuestMemory &memory, const PagingState &state, std::uint64_t linear, bool write) {
     static constexpr std::uint64_t present = 1, writable = 2, user = 4, large = 0x80;

@@ -28,7 +28,7 @@ class Keyboard {
 public:
     static constexpr std::size_t limit = 256; ///< Of keys, and of characters that type() takes.
 
-    /// Somebody types `text`: printable ASCII, and \r for the key Enter.
+    /// Somebody types `text`: printable ASCII, and `\r` for the key Enter.
     void type(const char *text) {
         size_ = taken_ = 0;
         for (; *text != '\0' && size_ < limit; text++) {
