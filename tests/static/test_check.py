@@ -43,7 +43,8 @@ BARE: dict[str, str | None] = {f"lib/modules/{DEBIAN}/build/Makefile": None}  # 
 #: What differs from GOOD (None: the file is missing; the others are fields of Host), what the
 #: report has, and what it has not.
 MACHINES: dict[str, tuple[dict[str, str | None], dict[str, str], list[str], list[str]]] = {
-    "good": ({}, {}, [READY, "yes (vmx", "there, for " + DEBIAN], ["in the way:", "Perhaps"]),
+    "good": ({}, {}, [READY, "yes (vmx", "there, for " + DEBIAN],
+             ["in the way:", "Perhaps", "EPERM"]),
     # KVM and its like
     "KVM loaded": (KVM_LOADED, {}, ["in the way: KVM holds VMX: sudo rmmod kvm_intel",
                                     "how-to/kvm-in-the-way"], [READY, "stop its"]),
@@ -99,13 +100,14 @@ MACHINES: dict[str, tuple[dict[str, str | None], dict[str, str], list[str], list
     "sig_enforce": ({SIG: "Y"}, {}, ["unsigned modules are refused by module.sig_enforce",
                                      "how-to/secure-boot"], [READY, "by lockdown"]),
     "lockdown": ({LOCKDOWN: "none [integrity] confidentiality"}, {},
-                 ["refused by lockdown (integrity)"], [READY, "module.sig_enforce"]),
+                 ["refused by lockdown (integrity)", "integrity: even of a signed module",
+                  "(guest, run) give EPERM"], [READY, "module.sig_enforce"]),
     "lockdown and sig_enforce": ({LOCKDOWN: "none integrity [confidentiality]", SIG: "Y"}, {},
                                  ["module.sig_enforce and lockdown (confidentiality)"], [READY]),
     "Secure Boot alone": (SECURE_BOOT, {}, [READY, "on (which by itself refuses no module"],
                           ["unsigned"]),
     "Secure Boot, lockdown unseen": ({**SECURE_BOOT, LOCKDOWN: None}, {},
-                                     ["Perhaps in the way: Secure Boot is on", READY], []),
+                                     ["Perhaps in the way: Secure Boot is on", READY], ["EPERM"]),
     "no lockdown in this kernel": ({LOCKDOWN: None, SIG: None, "sys/kernel/security/lsm": "yama"},
                                    {}, [READY, "not in this kernel"], ["not visible"]),
     "a kernel without modules": ({"proc/modules": None}, {}, ["cannot load any module"], [READY]),

@@ -21,6 +21,9 @@ SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e09
 CAP_SYS_MODULE = 16
 SECURE_BOOT_ON = "on (which by itself refuses no module: lockdown and sig_enforce do)"
 NOT_SEEN = "not visible (securityfs is not mounted)"
+LOCKDOWNS = ("integrity", "confidentiality")
+LOCKED_FILES = (": even of a signed module, the files that start or stop a guest (guest, run) give"
+                " EPERM")
 
 #: Hypervisors as systemd-detect-virt calls them: their name, and what makes them pass VT-x on.
 HYPERVISORS = {
@@ -259,10 +262,10 @@ def _loading(host: Host, found: Findings) -> None:
     secure, lockdown = _secure_boot(host), _lockdown(host)
     enforce = host.read("sys/module/module/parameters/sig_enforce")
     found.rows["Secure Boot"] = secure
-    found.rows["lockdown"] = lockdown
+    found.rows["lockdown"] = lockdown + (LOCKED_FILES if lockdown in LOCKDOWNS else "")
     found.rows["sig_enforce"] = enforce or "not in this kernel"
     refusers = ["module.sig_enforce"] if enforce == "Y" else []
-    if lockdown in ("integrity", "confidentiality"):
+    if lockdown in LOCKDOWNS:
         refusers.append(f"lockdown ({lockdown})")
     if refusers:
         found.in_the_way.append((f"unsigned modules are refused by {' and '.join(refusers)}", page))
