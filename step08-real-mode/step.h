@@ -18,8 +18,8 @@ extern bool trace;
 /** The parameter `check`: examine a guest's VMCS before it is entered for the first time. */
 extern bool check;
 
-/** The parameter `keys`: what somebody types. vtx_lock() protects it. */
 #define KEYS_SIZE 256
+/** The parameter `keys`: what somebody types. vtx_lock() protects it. */
 extern char keys[KEYS_SIZE];
 
 /** Does the step's work when the module is loaded. Returns 0, or a negative errno: then the
