@@ -16,7 +16,8 @@ STATUS = "; echo status $?"
 #: A file that the book has read, and what is in it.
 SHOWN = {"step03_vmcs/vmcs": "VM-execution controls", "step05_exits/exits": "exits in all",
          "step06_vmxoff/cpus": "running", "step07_ept/exits": "EPT violation  0x181  0x100b",
-         "step08_real_mode/screen": "What is your name? Ada"}
+         "step08_real_mode/screen": "What is your name? Ada",
+         "step09_interrupts/status": "state=running"}
 #: What the book has refused, by a part of the line, and in which words.
 REFUSED = {"cat ud2.bin": "Input/output error", "cat jmp.bin": "Timer expired",
            "cat beyond.bin": "Input/output error", "cat ud2.img": "Input/output error",
@@ -40,7 +41,7 @@ def make_guests(folder: Path) -> list[str]:
     the emulated PC."""
     text = (ROOT / "docs/how-to/write-your-own-guest.rst").read_text(encoding="utf-8")
     commands = re.findall(r"\$ (gcc .* -o (\w+)\.bin \w+\.S)", text)
-    assert [name for _, name in commands] == ["hello", "boot"]
+    assert [name for _, name in commands] == ["hello", "boot", "clock"]
     for command, name in commands:
         (folder / f"{name}.S").write_bytes((ROOT / f"docs/how-to/{name}.S").read_bytes())
         subprocess.run(command.split(), cwd=folder, check=True)

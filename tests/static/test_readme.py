@@ -15,8 +15,8 @@ from lab.common import ROOT, module_name, step_folders
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = step_folders()
-TAGLINE = ("**A hypervisor in nine steps: C++ Linux kernel modules, from an empty Makefile to a"
-           " guest that boots like a PC. No VT-x\nneeded.**")
+TAGLINE = ("**A hypervisor in ten steps: C++ Linux kernel modules, from an empty Makefile to a"
+           " guest that keeps time. No VT-x\nneeded.**")
 #: What a reader meets, from top to bottom.
 ORDER = ("# VtxTutorial\n", TAGLINE, "```text\nstep00_makefile: ", "./lab run ", "./lab test ",
          "spare machine", "sudo insmod ", "## The steps", "| Step |", "## What you must know",
