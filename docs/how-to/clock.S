@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* A boot sector that says each second that it has passed. It never ends: stop it. */
 	.code16
 	.globl	_start

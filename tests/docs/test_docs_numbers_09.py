@@ -16,7 +16,7 @@ DEFINED = {name: int(value, 0) for name, value in
 
 def rows(page: str, *columns: str) -> list[list[str]]:
     """The rows of the page's table of bits that begins with these headings."""
-    head = re.search(r"^Bits +" + " +".join(columns) + r"\n[= ]+\n((?:.+\n)+?)=", page, re.MULTILINE)
+    head = re.search(rf"^Bits +{' +'.join(columns)}\n[= ]+\n((?:.+\n)+?)=", page, re.MULTILINE)
     assert head, columns
     return [line.split(None, 2) for line in head.group(1).splitlines()]
 
@@ -26,8 +26,8 @@ def written(source: str) -> list[tuple[int, int]]:
     found = []
     for value, port in re.findall(r"movb\t\$(.+), %al\b.*\n\toutb\t%al, \$(\(.+?\)|\S+)",
                                   source[:source.index("\tsti")]):
-        number = [int(eval(text, {}, DEFINED)) for text in (port, value)]  # pylint: disable=eval-used
-        found.append((number[0], number[1]))
+        found.append((int(eval(port, {}, DEFINED)),  # pylint: disable=eval-used
+                      int(eval(value, {}, DEFINED))))  # pylint: disable=eval-used
     return found
 
 
@@ -86,7 +86,8 @@ def test_words_of_the_timer() -> None:
     assert f"{late * 1e6:.0f} millionths slow, {late * 3600 * 1000:.0f} ms in an hour" in page
     assert f"{hertz:,} / 65536 is {hertz / 65536:.1f}." in page
     assert row("fields", "preemption_timer_value")[2] == "0x482e" and "0x482e" in page
-    assert int(row("exit_reasons", "preemption_timer_expired")[1]) == 52 and "exit reason 52" in page
+    assert int(row("exit_reasons", "preemption_timer_expired")[1]) == 52
+    assert "exit reason 52" in page
 
 
 def test_guest_that_is_late() -> None:
