@@ -32,7 +32,7 @@ tasks_guest:
 	movw	%ax, %ss
 	movw	$STACK_A, %sp
 
-	/* IRQ 0 comes as vector 20h. All others stay masked. */
+	/* IRQ 0 comes as vector 0x20. All others stay masked. */
 	movb	$0x11, %al		/* ICW1: two chips, ICW4 comes */
 	outb	%al, $PIC1
 	movb	$BASE, %al		/* ICW2: the first vector */

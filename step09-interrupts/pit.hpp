@@ -223,7 +223,7 @@ private:
     std::uint64_t edges_ = 0; // before start_
 };
 
-/// The chip, and the port 61h that switches the gate of channel 2 and shows its output.
+/// The chip, and the port 0x61 that switches the gate of channel 2 and shows its output.
 class Pit {
 public:
     static constexpr std::uint64_t hertz = 1193182;  ///< How fast all channels count.
@@ -275,7 +275,7 @@ public:
     }
 
 private:
-    /// OUT to 43h: a control word, or a command to latch.
+    /// OUT to 0x43: a control word, or a command to latch.
     void command(std::uint8_t value, std::uint64_t now) {
         const unsigned number = value >> 6;
         if (number == 3) { // read-back, for several channels

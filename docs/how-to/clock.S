@@ -6,12 +6,12 @@ _start:
 	cli
 	xorw	%ax, %ax
 	movw	%ax, %ds
-	movw	$tick, 0x20 * 4		/* vector 20h of real mode: where its handler is */
+	movw	$tick, 0x20 * 4		/* vector 0x20 of real mode: where its handler is */
 	movw	%ax, 0x20 * 4 + 2
 
 	movb	$0x11, %al		/* the interrupt controller: ICW1, two chips */
 	outb	%al, $0x20
-	movb	$0x20, %al		/* ICW2: IRQ 0 is vector 20h */
+	movb	$0x20, %al		/* ICW2: IRQ 0 is vector 0x20 */
 	outb	%al, $0x21
 	movb	$0x04, %al		/* ICW3: the second chip is at line 2 */
 	outb	%al, $0x21

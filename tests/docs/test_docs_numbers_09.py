@@ -75,7 +75,7 @@ def test_words_of_the_timer() -> None:
     count = DEFINED["COUNT"]
     for source in (GUESTS, CLOCK):
         assert written(source)[5:] == [(0x43, control), (0x40, count & 0xff), (0x40, count >> 8)]
-    assert f"The control word {control:#x} to port 43h" in page and f"0x43 <- {control:#x} " in page
+    assert f"The control word {control:#x} to port 0x43" in page and f"0x43 <- {control:#x} " in page
     assert f"the count {count:#x}, which is {count}:" in page
     assert f"0x40 <- {count & 0xff:#x} " in page and f"0x40 <- {count >> 8:#x} " in page
     hertz = int(re.search(r"hertz = (\d+);",  # type: ignore[index]
@@ -95,3 +95,15 @@ def test_guest_that_is_late() -> None:
     page = chapter("09-time")
     assert "waits for 18 ticks" in page and f"makes {18 * 65536 / 1193182:.2f} s" in page
     assert "So 98 of them were due" in page and 18 * 65536 // 11932 == 98
+
+
+def test_ports_of_the_figure() -> None:
+    """Those at which the code has its controllers, timer and port 0x61."""
+    figure = (ROOT / "docs/figures/pic-pit.svg").read_text(encoding="utf-8")
+    drawn = {int(port, 16) for port in re.findall("0x[0-9A-Fa-f]+", re.sub("<desc>.*?</desc>", "",
+                                                                          figure))}
+    pic, pit = ((ROOT / "step09-interrupts" / name).read_text(encoding="utf-8")
+                for name in ("pic.hpp", "pit.hpp"))
+    assert "return (port & ~0x81u) == 0x20;" in pic
+    assert "return (port & ~3u) == 0x40 || port == 0x61;" in pit
+    assert drawn == {port for port in range(0x100) if port & ~0x81 == 0x20} | {0x40, 0x43, 0x61}
