@@ -56,7 +56,7 @@ WANTED = {
     "timer": "steps/09-time",
     "HLT": "steps/09-time",
     "guest memory": "concepts/guest-memory",
-    "interrupt": "concepts/interrupts-and-scope",
+    "interrupt": ("concepts/interrupts-and-scope", "steps/09-interrupts"),
     "NMI": ("concepts/interrupts-and-scope", "steps/05-"),
     "costs": "concepts/exit-costs",
     "kbuild": ("concepts/cxx-and-kbuild", "steps/00-"),
