@@ -21,6 +21,7 @@ struct BiosPlace {
     static constexpr std::uint64_t address = segment * 16u; ///< and as guest-physical address.
     static constexpr unsigned entry_size = 4;               ///< VMCALL and IRET.
     static constexpr unsigned entries = 256;                ///< One a vector.
+    static constexpr std::uint64_t reset_vector = 0xffff0;  ///< FFFF:0000
 };
 
 /// Puts the BIOS into memory, lets each interrupt vector point to its entry, and clears the screen.
@@ -33,6 +34,9 @@ inline void load_bios(const GuestMemory &memory) {
             static_cast<std::uint16_t>(n * BiosPlace::entry_size), BiosPlace::segment};
         memory.write(n * sizeof vector, vector, sizeof vector);
     }
+    // Where a processor begins after a reset, and where old programs jump to reboot.
+    static constexpr std::uint8_t reboot[] = {0xcd, 0x19}; // INT 19h
+    memory.write(BiosPlace::reset_vector, reboot, sizeof reboot);
     TextScreen(memory).clear();
 }
 
@@ -79,7 +83,7 @@ inline Action handle_bios_call(const Exit &exit) {
     // A stack pointer has 16 bits in real mode, unless SS still has a descriptor that says 32.
     const std::uint64_t mask = stack.is_default_big() ? 0xffffffff : 0xffff;
     const std::uint64_t base = vmcs.read(FieldNatural::guest_ss_base);
-    const auto word_at = [&](unsigned i) { return base + ((rsp + 2 * i) & mask); };
+    const auto word_at = [&](unsigned i) { return BiosCall::linear(base, (rsp + 2 * i) & mask); };
     std::uint16_t words[3]{};
     for (unsigned i = 0; i < 3; i++)
         memory.read(word_at(i), &words[i], sizeof words[i]);

@@ -22,6 +22,12 @@ struct BiosCall {
     std::uint16_t ip{}, cs{}; ///< On the stack: where the caller goes on.
     std::uint16_t flags{};    ///< On the stack: the caller's flags.
 
+    /// Where an offset in a segment is. Addresses have 32 bits here and wrap around, which counts
+    /// for a base near 4 GiB that protected mode left behind.
+    static std::uint64_t linear(std::uint64_t base, std::uint64_t offset) {
+        return static_cast<std::uint32_t>(base + offset);
+    }
+
     /// Parts of registers, under their names.
     std::uint8_t al() const { return static_cast<std::uint8_t>(registers.rax); }
     std::uint8_t ah() const { return static_cast<std::uint8_t>(registers.rax >> 8); } ///< See al()

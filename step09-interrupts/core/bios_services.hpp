@@ -50,6 +50,7 @@ read_sectors(BiosCall &call, std::uint64_t first, std::uint8_t count, std::uint6
 /// INT 13h. AH = 02h reads AL sectors to ES:BX. They are named by cylinder, side and sector, as the
 /// mechanics of a disk find them: bits 9:8 of the cylinder are the upper two of CL.
 inline Action read_by_place(BiosCall &call) {
+    // [exercise 08-2]
     const unsigned cylinder = (call.cl() & 0xc0u) << 2 | call.ch();
     const unsigned sector = call.cl() & 0x3fu; // counted from 1
     if (sector == 0 || sector > Disk::sectors_a_track || call.dh() >= Disk::sides) {
@@ -58,7 +59,9 @@ inline Action read_by_place(BiosCall &call) {
     }
     const unsigned track = cylinder * Disk::sides + call.dh();
     return read_sectors(
-        call, track * Disk::sectors_a_track + sector - 1, call.al(), call.es + call.bx());
+        call, track * Disk::sectors_a_track + sector - 1, call.al(),
+        BiosCall::linear(call.es, call.bx()));
+    // [exercise 08-2]
 }
 
 /// What DS:SI points to for AH = 42h.
@@ -73,7 +76,7 @@ static_assert(sizeof(DiskAddressPacket) == 16);
 inline Action read_by_number(BiosCall &call) {
     static constexpr unsigned most = 127; // what a BIOS promises
     DiskAddressPacket packet{};
-    if (!call.vm.memory.read(call.ds + call.si(), &packet, sizeof packet) ||
+    if (!call.vm.memory.read(BiosCall::linear(call.ds, call.si()), &packet, sizeof packet) ||
         packet.size < sizeof packet || packet.count > most) {
         call.set_ax(DiskStatus::bad_parameter << 8);
         return call.failed();
@@ -137,7 +140,8 @@ inline Action memory_map_service(BiosCall &call) {
         return call.unknown();
     if (static_cast<std::uint32_t>(registers.rdx) != smap || number >= pieces ||
         static_cast<std::uint32_t>(registers.rcx) < sizeof(E820Entry) ||
-        !call.vm.memory.write(call.es + call.di(), &map[number], sizeof(E820Entry)))
+        !call.vm.memory.write(
+            BiosCall::linear(call.es, call.di()), &map[number], sizeof(E820Entry)))
         return call.failed();
     registers.rax = smap;
     registers.rbx = number + 1 < pieces ? number + 1 : 0;

@@ -19,7 +19,7 @@ struct Disk {
     static constexpr std::size_t limit = std::size_t{2880} * 512; ///< A floppy disk of 1.44 MB,
     static constexpr unsigned sectors_a_track = 18, sides = 2;    ///< with its geometry.
 
-    /// True if it has a whole first sector that ends in 55h AAh, as a BIOS wants it.
+    /// True if it has a whole first sector that ends in 0x55 0xAA, as a BIOS wants it.
     bool can_boot() const {
         return size >= sector && image[510] == std::byte{0x55} && image[511] == std::byte{0xaa};
     }

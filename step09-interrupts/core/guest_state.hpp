@@ -69,12 +69,13 @@ inline void set_segment(
 
 // [segments]
 /// Writes all segment registers as real mode has them: 64 KiB from selector * 16 on, and here all
-/// selectors are 0. The access rights are those of a processor after a reset. TR and LDTR are of no
-/// use in real mode, but VM entry looks at them. \sdm{checks-on-guest-segment-registers}
+/// selectors are 0. As after a reset, CS too is a data segment that may be written: in real mode
+/// code writes to variables of its own by CS. VM entry allows that with "unrestricted guest". TR
+/// and LDTR are of no use in real mode, but VM entry looks at them.
+/// \sdm{checks-on-guest-segment-registers}
 inline void set_segments(CurrentVmcs &vmcs) {
     static constexpr std::uint32_t usable = AccessRights::code_or_data | AccessRights::present_bit;
     static constexpr std::uint32_t whole = 0xffff;
-    const Segment code{Selector{0}, 0, whole, AccessRights{SegmentType::code_accessed | usable}};
     const Segment data{Selector{0}, 0, whole, AccessRights{SegmentType::data_accessed | usable}};
     const Segment task{Selector{0}, 0, whole, AccessRights::tss64_busy()};
     const Segment local{Selector{0}, 0, whole, AccessRights::ldt()};
@@ -83,7 +84,7 @@ inline void set_segments(CurrentVmcs &vmcs) {
         vmcs, data, Field16::guest_es_selector, FieldNatural::guest_es_base,
         Field32::guest_es_limit, Field32::guest_es_access_rights);
     set_segment(
-        vmcs, code, Field16::guest_cs_selector, FieldNatural::guest_cs_base,
+        vmcs, data, Field16::guest_cs_selector, FieldNatural::guest_cs_base,
         Field32::guest_cs_limit, Field32::guest_cs_access_rights);
     set_segment(
         vmcs, data, Field16::guest_ss_selector, FieldNatural::guest_ss_base,

@@ -73,7 +73,7 @@ inline Action handle_dr_access(const Exit &exit) {
         value = static_cast<std::uint32_t>(value);
     if (status && value >> 32 == 0)
         exit.vcpu.dr6 = (value & 0xe00f) | 0xffff0ff0;
-    else if (value != held)
+    else if ((control ? value | held : value) != held) // bit 10 of DR7 is 1 whatever is written
         return exit.raise(Vector::general_protection);
     return exit.skip_instruction();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The guest's screen: 80 columns and 25 lines of text in its RAM, at B8000h.
+/// The guest's screen: 80 columns and 25 lines of text in its RAM, at 0xB8000.
 #pragma once
 
 #include <cstddef>
