@@ -97,7 +97,7 @@ struct Exit {
     /// Delivers an event through the guest's IDT at the next VM entry. The processor itself pushes
     /// the frame and looks up the gate; if there is none, that is one more exception, as without
     /// us. `error_code` counts where the event has one. In real mode none has.
-    /// \sdm{event-injection}
+    /// \sdm{event-injection} \sdm{event-injection-for-vm-entries-to-real-address-mode}
     Action deliver(InterruptionInformation event, std::uint32_t error_code) const {
         event.has_error_code &= !in_real_mode();
         // INT3 and its like push the address behind them: the processor adds the length.

@@ -53,7 +53,8 @@ static int set_keys(const char *value, const struct kernel_param *parameter)
 		return -EINVAL;
 	}
 	for (i = 0; i < length; i++)
-		if (value[i] < ' ' || value[i] > '~') {
+		/* The echo of some shells, dash among them, makes a carriage return of \r. */
+		if ((value[i] < ' ' || value[i] > '~') && value[i] != '\r') {
 			vtx_log_error("keys= is not possible: give characters of ASCII, and \\r for the key Enter");
 			return -EINVAL;
 		}

@@ -68,7 +68,7 @@ inline bool has_needed_ept(const VmxCapabilities &vmx) {
 
 /// Chooses the controls. The guest owns its page tables and its exceptions, because EPT is below
 /// them. What would let it keep the processor or change the host's registers still exits.
-/// Returns 0, or -EOPNOTSUPP after naming what is missing.
+/// Returns 0, or -EOPNOTSUPP after naming what is missing. \sdm{unrestricted-guests}
 /// \sdm{vm-execution-control-fields-in-vmcs} \sdm{algorithms-for-determining-vmx-capabilities}
 inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
     // [controls]
