@@ -207,6 +207,13 @@ boot boot_screen_wild_cursor
 	EXPECT(b)
 	cmpb	$25, 0x451
 	EXPECT(b)
+	movw	$0xb800, %ax
+	movw	%ax, %ds
+	movw	$4000, %si			/* nothing behind the screen */
+2:	lodsw
+	EXPECT_W($0, %ax)
+	cmpw	$4096, %si
+	jb	2b
 	PASS
 
 /* Without the BIOS. */
@@ -629,7 +636,7 @@ boot boot_again
 	cmpw	$0x1234, 0x9000
 	je	1f
 	movw	$0x1234, 0x9000
-	movb	$0xf4, 2f			/* HLT, which the sector has not */
+	movw	$0x0b0f, 2f			/* UD2, which the sector has not */
 	movw	$0x4444, %dx
 	movw	$0x100, %sp
 	ljmpw	$0x7c0, $(3f - BOOT)
@@ -640,6 +647,7 @@ boot boot_again
 	movw	%cs, %ax
 	EXPECT_W($0, %ax)
 2:	nop
+	nop
 	PASS
 
 /* ---- What it does not know ---- */
