@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""./lab bench: what a VM exit costs in the floor, steps 05 and 07, and KVM, with the same guest.
+"""./lab bench: what a VM exit costs in the floor, steps 05 and 07, and KVM, with the same guest;
+and how long an interrupt takes in step 09 and KVM.
 
 In the emulated PC the unit is the tick: Bochs counts one for each instruction, so the least of many
 batches is a number that repeats. On a processor the unit is the cycle of its time-stamp counter.
@@ -22,7 +23,7 @@ from .common import BUILD, ROOT, LabError, choose_steps, locked, module_name, sh
 BENCH = ROOT / "bench"
 PLACE = BUILD / "bench"
 #: The steps that it measures.
-STEPS = ["05", "07"]
+STEPS = ["05", "07", "09"]
 #: As in bench/guest.S: instructions in a batch.
 ROUNDS = 100
 #: At least this many batches of each kind must have come.
@@ -39,29 +40,35 @@ LOAD_KVM = """\
 for module in irqbypass kvm kvm-intel; do
   [ -e /lab/kernel/$module.ko ] && insmod /lab/kernel/$module.ko
 done
-sh /lab/bench/measure.sh /lab/bench kvm
+sh /lab/bench/measure.sh /lab/bench kvm kvm-pc
 """
 
 
-def flat_program(stem: str) -> Path:
-    """A guest of bench/ as a flat binary."""
+def flat_program(stem: str, address: int = 0x1000) -> Path:
+    """A guest of bench/ as a flat binary, that lies at `address`."""
     target, linked = PLACE / f"{stem}.bin", PLACE / f"{stem}.elf"
     with locked(PLACE / f"{stem}.lock"):
         _tool(platforms.debian().compiler, "-c", "-Wa,--fatal-warnings", "-o", PLACE / f"{stem}.o",
               BENCH / f"{stem}.S")
-        _tool("ld", "-nostdlib", "-e", "0", "--no-warn-rwx-segments", "-T", BENCH / "guest.ld",
+        _tool("ld", "-nostdlib", "-e", "0", "--no-warn-rwx-segments",
+              f"--defsym=ADDRESS={address:#x}", "-T", BENCH / "guest.ld",
               "-o", linked, PLACE / f"{stem}.o")
         _tool("objcopy", "-O", "binary", "-j", ".guest", linked, target)
     return target
 
 
-def kvm_client() -> Path:
-    """The program that runs the guest in KVM."""
-    target = PLACE / "kvm-client"
-    with locked(PLACE / "kvm-client.lock"):
+def kvm_client(stem: str = "kvm-client") -> Path:
+    """A program that runs a guest in KVM."""
+    target = PLACE / stem
+    with locked(PLACE / f"{stem}.lock"):
         _tool(platforms.debian().compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
-              target, BENCH / "kvm_client.c")
+              target, BENCH / f"{stem.replace('-', '_')}.c")
     return target
+
+
+def boot_sector() -> Path:
+    """The guest that measures an interrupt."""
+    return flat_program("interrupt", 0x7c00)
 
 
 def kvm_modules(kernel: str) -> dict[str, bytes]:
@@ -90,6 +97,7 @@ def files(kernel: str, place: Path, yes: bool = True) -> dict[str, Path]:
     names = [f"{module_name(folder)}.ko" for folder in folders]
     return {"lab/bench/measure.sh": BENCH / "measure.sh",
             "lab/bench/guest.bin": flat_program("guest"),
+            "lab/bench/interrupt.bin": boot_sector(),
             **{f"lab/bench/{name}": place / name for name in names}}
 
 
@@ -129,6 +137,12 @@ def spread(batches: dict[str, list[int]]) -> dict[str, list[float]]:
     return found
 
 
+def interrupts(found: dict[str, dict[str, list[int]]]) -> dict[str, dict[str, int]]:
+    """The least ticks of step 09's samples and KVM's."""
+    return {who: {row: min(found[who][row]) for row in bench_report.INTERRUPT}
+            for who in bench_report.INTERRUPT_WHO if who in found}
+
+
 def _loop_of(row: str) -> str:
     return "empty-cpuid" if row == "cpuid" else "empty"
 
@@ -136,10 +150,11 @@ def _loop_of(row: str) -> str:
 def in_machine(machine: bochs.Machine, yes: bool) -> Costs:
     """Boots once and measures."""
     folder = bochs.boot_folder("bench")
-    names = " ".join(name for name in bench_report.WHO if name != "kvm")
+    names = " ".join([*(name for name in bench_report.WHO if name != "kvm"), "step09"])
     content: dict[str, bytes | str | Path] = {
         **files(machine.kernel, folder / "modules", yes),
-        "lab/bench/kvm-client": kvm_client(), **kvm_modules(machine.kernel),
+        "lab/bench/kvm-client": kvm_client(), "lab/bench/kvm-pc": kvm_client("kvm-pc"),
+        **kvm_modules(machine.kernel),
         "lab/scenario": SCENARIO.format(names=names) + LOAD_KVM}
     boot = bochs.Boot(folder, machine, content)
     lines: list[str] = []
@@ -148,9 +163,10 @@ def in_machine(machine: bochs.Machine, yes: bool) -> Costs:
     if not outcome.good:
         raise LabError(boot.explain(outcome))
     found = read(lines)
-    if missing := set(bench_report.WHO) - set(found):
+    if missing := {*bench_report.WHO, *bench_report.INTERRUPT_WHO} - set(found):
         raise LabError(f"Nothing came from {', '.join(sorted(missing))}.")
-    return Costs(str(machine), {who: costs(found[who]) for who in bench_report.WHO})
+    return Costs(str(machine), {who: costs(found[who]) for who in bench_report.WHO},
+                 interrupts=interrupts(found))
 
 
 def here(yes: bool) -> Costs:
@@ -176,9 +192,12 @@ def here(yes: bool) -> Costs:
         name = module_name(Path(folder))
         shutil.copyfile(copy / folder / f"{name}.ko", place / f"{name}.ko")
     shutil.copyfile(flat_program("guest"), place / "guest.bin")
-    shutil.copyfile(kvm_client(), place / "kvm-client")
-    (place / "kvm-client").chmod(0o755)
-    names = [who for who in bench_report.WHO if who != "kvm" or Path("/dev/kvm").exists()]
+    shutil.copyfile(boot_sector(), place / "interrupt.bin")
+    for client in ("kvm-client", "kvm-pc"):
+        shutil.copyfile(kvm_client(client), place / client)
+        (place / client).chmod(0o755)
+    names = [who for who in (*bench_report.WHO, *bench_report.INTERRUPT_WHO)
+             if not who.startswith("kvm") or Path("/dev/kvm").exists()]
     command = ["sh", str(BENCH / "measure.sh"), str(place), *names]
     if os.geteuid() != 0:
         command.insert(0, "sudo")
@@ -189,8 +208,9 @@ def here(yes: bool) -> Costs:
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     found = read(output.splitlines())
     return Costs(f"{_processor(flags)}, Linux {platform.release()}",
-                 {who: costs(rows) for who, rows in found.items()},
-                 {who: spread(rows) for who, rows in found.items()})
+                 {who: costs(found[who]) for who in bench_report.WHO if who in found},
+                 {who: spread(found[who]) for who in bench_report.WHO if who in found},
+                 interrupts(found))
 
 
 def _processor(cpuinfo: str) -> str:

@@ -28,6 +28,10 @@ WHO = {
     "step07": "step 07",
     "kvm": "KVM",
 }
+#: What bench/interrupt.S measures: from the OUT that unmasks a waiting line to the handler, and the
+#: same OUT when nothing waits.
+INTERRUPT = ("irq", "mask")
+INTERRUPT_WHO = {"step09": "step 09", "kvm-pc": "KVM"}
 #: The figures that were accepted: what the book shows, and what tests compare with.
 FIGURES = ROOT / "bench" / "figures.json"
 FOR_THE_BOOK = ROOT / "docs" / "exit-costs"
@@ -59,6 +63,8 @@ class Costs:
     least: dict[str, dict[str, float]]
     #: On a processor: median, and the tenth and ninetieth of a hundred.
     spread: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    #: An interrupt: the least ticks, by who delivers it and the rows of INTERRUPT.
+    interrupts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -67,7 +73,8 @@ class Costs:
     def data(self) -> dict[str, Any]:
         """For --json."""
         found: dict[str, Any] = {"machine": self.machine, "unit": self.unit, "least": self.least}
-        return {**found, **({"median_p10_p90": self.spread} if self.spread else {})}
+        return {**found, **({"median_p10_p90": self.spread} if self.spread else {}),
+                **({"interrupts": self.interrupts} if self.interrupts else {})}
 
     def text(self) -> str:
         """For a person."""
@@ -88,7 +95,13 @@ class Costs:
                  for line in rows]
         note = ("no trace: step 05 with trace=0"
                 + ("; step 07: its guest gets #UD without an exit" if "step07" in names else ""))
-        return "\n".join([f"{self.machine}: {self.unit}", "", *lines, "", note])
+        return "\n".join([f"{self.machine}: {self.unit}", "", *lines, "", note,
+                          *(["", self._interrupt_text()] if self.interrupts else [])])
+
+    def _interrupt_text(self) -> str:
+        each = [f"{INTERRUPT_WHO[who]} {rows['irq']} (without an interrupt: {rows['mask']})"
+                for who, rows in self.interrupts.items()]
+        return f"from the OUT that unmasks a line to the handler: {', '.join(each)}"
 
     def _value(self, who: str, row: str) -> float:
         return self.spread[who][row][0] if self.spread else self.least[who][row]
