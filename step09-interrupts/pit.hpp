@@ -33,8 +33,7 @@ public:
         if (access_ == 3 && !wants_high_) {
             low_ = value;
             wants_high_ = true;
-            if (mode_ == 0) // OUT is low from here on
-                count_ = 0;
+            count_ = mode_ == 0 ? 0 : count_; // that stops, and OUT is low
             return;
         }
         wants_high_ = false;
@@ -172,7 +171,6 @@ private:
     bool is_loaded(std::uint64_t now) const {
         return count_ != 0 && next_count_ == 0 && now >= start_;
     }
-
     /// Ticks counted since start_, which may be ahead: then none.
     std::uint64_t elapsed(std::uint64_t now) const {
         const std::uint64_t until = gate_ ? now : stopped_;
@@ -214,8 +212,7 @@ private:
         return value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10;
     }
 
-    unsigned mode_ = 0, access_ = 3, count_ = 0, low_ = 0, latched_ = 0;
-    unsigned next_count_ = 0; // 0: none waits
+    unsigned mode_ = 0, access_ = 3, count_ = 0, low_ = 0, latched_ = 0, next_count_ = 0;
     std::uint8_t status_ = 0;
     bool decimal_ = false, gate_ = true, wants_high_ = false, gives_high_ = false;
     bool is_latched_ = false, status_is_latched_ = false;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a test for each thing that the data sheet says.
 // The interrupt controller, held to the data sheet of the 8259A: one chip, and the two of a PC.
 #include "pic.hpp"
 

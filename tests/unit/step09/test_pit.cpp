@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// long-file: a test for each thing that the data sheet says.
 // The timer, held to the data sheet of the 8254: one channel, and the chip with its ports.
 #include "pit.hpp"
 
