@@ -22,7 +22,8 @@ ROUNDS = (1, often(4, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves
 KEY = ("step", "kernel")
 #: With less RAM a guest is ready sooner.
-PARAMETERS = {"step07_ept": "memory_mb=2", "step08_real_mode": "memory_mb=2"}
+PARAMETERS = {"step07_ept": "memory_mb=2", "step08_real_mode": "memory_mb=2",
+              "step09_interrupts": "memory_mb=2"}
 
 #: Shell functions: what the kernel says of its memory, in pages, kB or bytes.
 MEASURE = """
@@ -86,9 +87,9 @@ def test_many_cycles(step: str, case: Case) -> None:
     write_row("cycles", {"step": step, "kernel": case.guest.number, "cycles": CYCLES}, KEY)
 
 
-#: Steps 07 and 08 go on without a piece of 2 MiB, and have a point for each page of 4 KiB: their
+#: Steps 07 to 09 go on without a piece of 2 MiB, and have a point for each page of 4 KiB: their
 #: tests of failing allocations are further down. And the point at which they ask for that piece.
-MANY_POINTS = {"step07_ept": 15, "step08_real_mode": 15}
+MANY_POINTS = {"step07_ept": 15, "step08_real_mode": 15, "step09_interrupts": 15}
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS[1:] if step not in MANY_POINTS])
@@ -158,6 +159,11 @@ def test_allocations_fail_at_each_point_of_step07(case: Case) -> None:
 @in_guest(GUEST, fail_at_many_points("step08_real_mode"), seconds=600)
 def test_allocations_fail_at_each_point_of_step08(case: Case) -> None:
     judge_many_points("step08_real_mode", case)
+
+
+@in_guest(GUEST, fail_at_many_points("step09_interrupts"), seconds=600)
+def test_allocations_fail_at_each_point_of_step09(case: Case) -> None:
+    judge_many_points("step09_interrupts", case)
 
 
 def judge_many_points(step: str, case: Case) -> None:

@@ -26,6 +26,8 @@ LIMIT_MS = 200
 GUESTS_07 = ("ept_loop_interrupts_off", "ept_loop_page_faults", "ept_loop_int1")
 #: And of guests/boot_hostile.S: what the BIOS does takes long, if it moves the screen up or reads.
 GUESTS_08 = ("loop_modes", "loop_teletype", "loop_scroll", "loop_disk", "loop_boots")
+#: And of guests/boot_interrupts.S: storms of its timer, on which each exit is followed by the next.
+GUESTS_09 = ("endless_storm", "endless_storm_masked", "endless_nested_storm", "endless_clock")
 
 MEASURE = """
     cd /sys/kernel/tracing
@@ -85,10 +87,21 @@ SCRIPT_08 = f"""
     dmesg -n 8
     unload $MODULE"""
 
+SCRIPT_09 = f"""
+    insmod /lab/traceable/step09_interrupts.ko memory_mb=1 || fail "step09: $?"
+    export MODULE=step09_interrupts
+    {MEASURE}
+    dmesg -n 5
+    for guest in {' '.join(GUESTS_09)}; do
+        measure $guest $MODULE lab-tool run {LIMIT_MS} /lab/guests/boot_interrupts/$guest.bin
+    done
+    dmesg -n 8
+    unload $MODULE"""
+
 
 def files(*numbers: str) -> dict[str, object]:
     """The guests, and steps with ftrace's entries."""
-    found = guest_runs.files("hostile", "ept_registers", "boot_hostile")
+    found = guest_runs.files("hostile", "ept_registers", "boot_hostile", "boot_interrupts")
     for number in numbers:
         step = host_builds.altered_step(f"traceable-{number}", number, OLDER, (
             "common/cxx.mk", "ccflags-remove-y += $(CC_FLAGS_FTRACE)\n", ""))
@@ -112,6 +125,12 @@ def test_interrupts_are_off_for_less_than_a_tick_with_ept(case: Case) -> None:
 def test_interrupts_are_off_for_less_than_a_tick_in_real_mode(case: Case) -> None:
     """And while the BIOS works for a guest that asks for nothing else."""
     judge(case, GUESTS_08)
+
+
+@in_guest(MACHINES[0], SCRIPT_09, files=lambda: files("09"))
+def test_interrupts_are_off_for_less_than_a_tick_with_a_timer(case: Case) -> None:
+    """And while a guest has more interrupts than it can handle."""
+    judge(case, GUESTS_09)
 
 
 def judge(case: Case, names: tuple[str, ...]) -> None:

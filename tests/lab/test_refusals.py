@@ -25,7 +25,7 @@ NO_VMX = (Guest(OLDER, "prescott"), Guest(OLDER, "venice"), Guest(NEWER, "trinit
 PENRYN = Guest(OLDER, "penryn")
 #: Steps that ask only of the CPU on which they are loaded.
 ON_ONE_CPU = ("step03_vmcs", "step04_launch", "step05_exits", "step07_ept",
-              "step08_real_mode")
+              "step08_real_mode", "step09_interrupts")
 
 EACH_STEP = "with_stranger; each_step; rmmod stranger"
 ON_CPU_0, ON_CPU_1 = (f"taskset {mask} sh -c '. /lab/library; . /lab/extra/library; each_step'"
@@ -149,8 +149,9 @@ def test_another_step_runs_a_guest(neighbour: str, case: Case) -> None:
 @in_guest(PENRYN, EACH_STEP)
 def test_cpu_with_the_least_vmx(case: Case) -> None:
     expect(case, "no EPT, no unrestricted guest, no VMX-preemption timer, no EFER controls",
-           "loads", "", others=dict.fromkeys(("step07_ept", "step08_real_mode"), (
-               "ENOTSUP", r'lacks "Activate VMX-preemption timer" .*needs')))
+           "loads", "", others=dict.fromkeys(
+               ("step07_ept", "step08_real_mode", "step09_interrupts"),
+               ("ENOTSUP", r'lacks "Activate VMX-preemption timer" .*needs')))
 
 
 #: Parameters with values that are refused, and the words for it (our own or the kernel's).
@@ -168,6 +169,9 @@ BAD = (
           ("memory_mb=x", ""), ("limit_ms=0", ".*1 or more"))),
     ("step07_ept", "spoil=guest", "spoil=guest is unknown: give none, misconfig or eptp"),
     ("step08_real_mode", "keys=é", "keys= is not possible: give characters of ASCII, and .r"),
+    ("step09_interrupts", "memory_mb=0", "memory_mb=0 is not possible: .* 1 to 512"),
+    ("step09_interrupts", "memory_mb=513", "memory_mb=513 is not possible: .* 1 to 512"),
+    ("step09_interrupts", "keys=é", "keys= is not possible: give characters of ASCII, and .r"),
     ("step06_vmxoff", "dying_cpu=none", "invalid for parameter `dying_cpu'"),
     *((step, f"fail_at={value}", "invalid for parameter `fail_at'") for step in STEPS[1:]
       for value in ("garbage", "-1")),
@@ -203,7 +207,8 @@ def test_debugfs_is_off(case: Case) -> None:
     expect(case, "debugfs=off on the kernel's command line", "loads", "")
     for attempt in attempts(case.output):
         with_files = attempt.step in ("step01_vmx_check", "step03_vmcs", "step05_exits",
-                                      "step06_vmxoff", "step07_ept", "step08_real_mode")
+                                      "step06_vmxoff", "step07_ept", "step08_real_mode",
+                                      "step09_interrupts")
         said = [text for _, text in attempt.lines if "debugfs is switched off" in text]
         assert len(said) == with_files, (attempt, case)
 
@@ -213,12 +218,17 @@ LOCKED_DOWN = Guest(OLDER, tag="locked-down")
 
 @in_guest(LOCKED_DOWN, """
     load step05_exits || fail "step05: $?"
+    load step09_interrupts memory_mb=1 || fail "step09: $?"
     mount -t securityfs none /sys/kernel/security
     cat /sys/kernel/security/lockdown
     echo integrity >/sys/kernel/security/lockdown
     grep -c . /sys/kernel/debug/step05_exits/exits
     probe write $X/exit /sys/kernel/debug/step05_exits/guest; echo "guest $?"
-    unload step05_exits || fail "unload: $?"
+    probe write $X/exit /sys/kernel/debug/step09_interrupts/guest; echo "guest of step 09: $?"
+    echo 0 >/run/zero; probe write /run/zero /sys/kernel/debug/step09_interrupts/run
+    echo "run of step 09: $?"
+    grep -c state= /sys/kernel/debug/step09_interrupts/status
+    unload step09_interrupts && unload step05_exits || fail "unload: $?"
     each_step
     echo "@signatures"
     echo 1 >/sys/module/module/parameters/sig_enforce
@@ -228,6 +238,7 @@ def test_lockdown(case: Case) -> None:
     """Linux refuses unsigned modules, and lets the files of loaded ones be read but not written."""
     before, _, enforced = case.output.partition("@signatures")
     assert "guest 1\n" in before, case.output  # EPERM
+    assert "guest of step 09: 1\nrun of step 09: 1\n1\n" in before, case.output
     assert re.search(r"^[1-9]\d*$", before, re.MULTILINE), "exits could not be read"
     for situation, output, expected in (("lockdown=integrity", before, "EPERM"),
                                         ("module.sig_enforce=1", enforced, "EKEYREJECTED")):

@@ -253,7 +253,7 @@ static struct {
 	char text[160];
 	uint64_t count;
 } verdicts[MAX_VERDICTS];
-static uint64_t complaints, lost_records;
+static uint64_t complaints, lost_records, told;
 
 static void count_verdict(const char *line)
 {
@@ -313,7 +313,7 @@ static void follow_log(int fd)
 		if (!strncmp(text, module, strlen(module)) && text[strlen(module)] == ':') {
 			text += strlen(module) + 2;
 			if (strncmp(text, "guest: ", strlen("guest: ")))
-				count_verdict(text);
+				told++, count_verdict(text);
 			continue;
 		}
 		for (size_t i = 0; i < sizeof trouble / sizeof *trouble; i++) {
@@ -331,7 +331,7 @@ int command_random(int argc, char **argv)
 	/* Static, and touched: the run itself shall cause no page fault, which would change CR2. */
 	static unsigned char bytes[MAX_PROGRAM + 4096];
 	static uint64_t counts[REASONS];
-	uint64_t full = 0, failed = 0, late = 0, other = 0, exits = 0, begin;
+	uint64_t full = 0, failed = 0, late = 0, other = 0, exits = 0, before_it, begin;
 	unsigned int longest = 0;
 	long count, pages_before = 0, pages_after;
 	char *before = NULL, text[1 << 15];
@@ -351,7 +351,7 @@ int command_random(int argc, char **argv)
 		known[i] = load_program(argv[i + 5]);
 
 	settle(0);
-	set_parameter("limit_ms", argv[3]);
+	set_limit(argv[3]);
 	set_parameter("trace", "N");
 	guest = open_guest();
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
@@ -373,6 +373,11 @@ int command_random(int argc, char **argv)
 		if (i % 500 == 0 || i % 500 == 10)
 			set_parameter("trace", i % 500 ? "N" : "Y");
 		outcome = run_program(guest, bytes, size);
+		before_it = told;
+		follow_log(log);
+		/* What a thread's write cannot say, the log does: that its status was not 0. */
+		if (in_thread() && outcome.result == (ssize_t)size && told > before_it)
+			outcome = (struct outcome){ .result = -1, .error = EIO, .ms = outcome.ms };
 		if (outcome.result == (ssize_t)size)
 			full++;
 		else if (outcome.error == EIO)
@@ -394,7 +399,6 @@ int command_random(int argc, char **argv)
 			exits += add_totals(text, counts);
 		}
 		close(file);
-		follow_log(log);
 		if ((i + 1) % 500 == 0) {
 			printf("progress %ld\n", i + 1);
 			fflush(stdout);

@@ -4,7 +4,8 @@
  *
  * Runs guest programs one after the other. For each a line "@@GUEST NAME" in the kernel log, and
  *     guest NAME RESULT ERRNO MILLISECONDS EXITS REASON:COUNT ...
- * on standard output. With the module "snapshot" loaded, the host and its free pages are compared
+ * on standard output; from a module whose guests have a thread, also "status NAME", and what the
+ * file says. With the module "snapshot" loaded, the host and its free pages are compared
  * before and after all of them.
  */
 #include "tool.h"
@@ -21,7 +22,7 @@ int command_run(int argc, char **argv)
 
 	if (argc < 3)
 		die("run LIMIT_MS FILE...");
-	set_parameter("limit_ms", argv[1]);
+	set_limit(argv[1]);
 	if (watched) {
 		settle(0);
 		pages = free_pages();
@@ -47,6 +48,11 @@ int command_run(int argc, char **argv)
 		putchar('\n');
 		fflush(stdout);
 		free(text);
+		if (in_thread()) {
+			text = read_text(status_file);
+			printf("status %s %s", program.name, text);
+			free(text);
+		}
 		free(program.bytes);
 	}
 	kernel_log("<3>@@GUEST -\n");
@@ -57,6 +63,6 @@ int command_run(int argc, char **argv)
 		/* Linux keeps some for its own use, but less than one for each of many guests. */
 		check(pages <= few || pages < runs, "pages", "%ld fewer after %ld runs", pages, runs);
 	}
-	set_parameter("limit_ms", "2000");
+	set_limit("2000");
 	return failed_checks != 0;
 }

@@ -18,7 +18,7 @@
 
 int failed_checks;
 const char *module = "step05_exits";
-char guest_file[80], exits_file[80];
+char guest_file[80], exits_file[80], run_file[80], status_file[80];
 size_t max_program = MAX_PROGRAM;
 
 void die(const char *format, ...)
@@ -142,7 +142,22 @@ struct program load_program(const char *path)
 
 bool boots(void)
 {
-	return !strcmp(module, "step08_real_mode");
+	return !strcmp(module, "step08_real_mode") || in_thread();
+}
+
+bool in_thread(void)
+{
+	return !strcmp(module, "step09_interrupts");
+}
+
+static unsigned int thread_limit = 2000;
+
+void set_limit(const char *milliseconds)
+{
+	if (in_thread())
+		thread_limit = (unsigned int)strtoul(milliseconds, NULL, 0);
+	else
+		set_parameter("limit_ms", milliseconds);
 }
 
 void make_bootable(struct program *program)
@@ -164,6 +179,30 @@ int open_guest(void)
 	return fd;
 }
 
+/* Waits for the end of the guest that was started at `begin`: 0 or the errno that fits. Looks ever
+ * less often, for where there is one CPU the guest leaves it to us each time. */
+static int wait_for_end(uint64_t begin)
+{
+	useconds_t pause = 500;
+	bool ended = false;
+	char *text = NULL;
+	int error;
+
+	while (!ended) {
+		usleep(pause < thread_limit * 1000 ? pause : thread_limit * 1000);
+		pause += pause < 16000 ? pause : 0;
+		if (milliseconds() - begin >= thread_limit && write_word(run_file, "0"))
+			die("cannot stop the guest");
+		free(text);
+		text = read_text(status_file);
+		ended = strstr(text, "state=ended") != NULL;
+	}
+	error = strstr(text, "end=status ") || strstr(text, "end=halt ") ? 0 :
+		strstr(text, "end=stopped ") ? ETIME : strstr(text, "end=signal ") ? EINTR : EIO;
+	free(text);
+	return error;
+}
+
 struct outcome run_program(int fd, const void *bytes, size_t size)
 {
 	struct outcome outcome;
@@ -171,6 +210,10 @@ struct outcome run_program(int fd, const void *bytes, size_t size)
 
 	outcome.result = write(fd, bytes, size);
 	outcome.error = outcome.result < 0 ? errno : 0;
+	if (in_thread() && outcome.result > 0) {
+		outcome.error = wait_for_end(begin);
+		outcome.result = outcome.error ? -1 : outcome.result;
+	}
 	outcome.ms = (unsigned int)(milliseconds() - begin);
 	return outcome;
 }
@@ -265,6 +308,7 @@ int main(int argc, char **argv)
 		{ "run", command_run },
 		{ "file", command_file },
 		{ "random", command_random },
+		{ "thread-file", command_thread_file },
 		{ "witness", command_witness },
 		{ "witness-without-breakpoints", command_witness },
 	};
@@ -274,6 +318,8 @@ int main(int argc, char **argv)
 		module = getenv("MODULE");
 	snprintf(guest_file, sizeof guest_file, "/sys/kernel/debug/%s/guest", module);
 	snprintf(exits_file, sizeof exits_file, "/sys/kernel/debug/%s/exits", module);
+	snprintf(run_file, sizeof run_file, "/sys/kernel/debug/%s/run", module);
+	snprintf(status_file, sizeof status_file, "/sys/kernel/debug/%s/status", module);
 	if (!strcmp(module, "step05_exits"))
 		max_program = 32 * 1024;
 	if (boots())

@@ -16,6 +16,7 @@
 /* The step whose guests are run: step05_exits, or what the environment variable MODULE says. */
 extern const char *module;
 extern char guest_file[80], exits_file[80];	/* its files */
+extern char run_file[80], status_file[80];	/* and those of one whose guests have a thread */
 extern size_t max_program;			/* the largest program it takes: at most MAX_PROGRAM */
 
 /* A guest program in memory. */
@@ -37,6 +38,7 @@ int command_run(int argc, char **argv);
 int command_file(int argc, char **argv);
 int command_random(int argc, char **argv);
 int command_witness(int argc, char **argv);
+int command_thread_file(int argc, char **argv);
 
 /* Says why and ends the program with status 2. */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -69,13 +71,20 @@ struct program load_program(const char *path);
 /* True if the module takes boot images. */
 bool boots(void);
 
+/* True if the module runs a guest in a thread: a write to `guest` only starts it. */
+bool in_thread(void);
+
+/* How long guests may run, in milliseconds: by the parameter limit_ms, or stopped by the caller. */
+void set_limit(const char *milliseconds);
+
 /* Makes the first sector of a program whole, with 55h AAh at its end. There must be room for it. */
 void make_bootable(struct program *program);
 
 /* Opens the file `guest`. */
 int open_guest(void);
 
-/* One write of a program to an open `guest`. */
+/* One write of a program to an open `guest`. If the guest runs in a thread, waits until it ends, and
+ * gives the outcome that the write would have otherwise. (But 0 is every status: the log says it.) */
 struct outcome run_program(int fd, const void *bytes, size_t size);
 
 /* Opens, runs, closes. */
