@@ -77,6 +77,7 @@ inline bool takes_interrupts(CurrentVmcs &vmcs) {
 /// \param primary the primary controls, without that one
 inline void
 inject(EventQueue &queue, PicPair &pic, CurrentVmcs &vmcs, ControlSet<PrimaryControl> primary) {
+    // [exercise 09-1]
     if (queue.exception.information.valid) {
         const Event event = queue.exception;
         queue.exception = {};
@@ -100,6 +101,7 @@ inject(EventQueue &queue, PicPair &pic, CurrentVmcs &vmcs, ControlSet<PrimaryCon
     vmcs.write(
         Field32::primary_controls,
         (open ? primary | PrimaryControl::interrupt_window_exiting : primary).bits);
+    // [exercise 09-1]
 }
 // [inject]
 

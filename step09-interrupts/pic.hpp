@@ -94,6 +94,7 @@ private:
 
     /// The line that interrupts, or 8.
     unsigned next() const {
+        // [exercise 09-2]
         if (expected_ != Icw::none)
             return 8;
         // In the special mask mode a masked line holds nobody off, though it is in service.
@@ -109,6 +110,7 @@ private:
                 return 8;
         }
         return 8;
+        // [exercise 09-2]
     }
 
     void begin_initialization(std::uint8_t icw1) {

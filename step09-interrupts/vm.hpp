@@ -127,8 +127,10 @@ struct Vm {
     /// The timer's ticks become interrupt requests: one at a time, since the controller remembers
     /// no more than one. Those that are due besides come when the guest has taken it.
     void update(std::uint64_t tsc) {
+        // [exercise 09-3]
         if (!pic.is_requested(timer_irq) && pit.take_tick(clock.ticks(tsc)))
             pic.pulse(timer_irq);
+        // [exercise 09-3]
     }
 
     /// When the next tick is due, as TSC; `never` if there is none. Called after update(). A tick

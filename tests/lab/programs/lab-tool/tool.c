@@ -179,8 +179,8 @@ int open_guest(void)
 	return fd;
 }
 
-/* Waits for the end of the guest that was started at `begin`: 0 or the errno that fits. Looks ever
- * less often, for where there is one CPU the guest leaves it to us each time. */
+/* Waits for the end of the guest that was started at `begin`: 0 or the errno that fits. Looks less
+ * and less often, for where there is one CPU the guest leaves it to us each time. */
 static int wait_for_end(uint64_t begin)
 {
 	useconds_t pause = 500;
