@@ -225,9 +225,13 @@ def test_vmcs_of_real_mode_by_hand() -> None:
     for field, number, value in (
             ("guest_cr0", "0x6800", cr0["et"] | cr0["ne"]), ("cr0_guest_host_mask", "0x6000", host),
             ("cr0_read_shadow", "0x6004", 0), ("guest_efer", "0x2806", 0),
-            ("guest_cs_access_rights", "0x4816", 0x9b)):
+            ("guest_cs_access_rights", "0x4816", 0x93)):
         assert row("fields", field)[2] == number
         assert f"{number} <- {value:#x} " in page, field
+    assert "data, Field16::guest_cs_selector" in state, "0x93: a data segment"
+    assert row("fields", "entry_controls")[2] == "0x4012"
+    assert "0x4012 <- as it was, without bit 9 " in page
+    assert int(row("controls", "ia32e_mode_guest")[1]) == 9
     assert "Cr0::et | (vmx.cr0_fixed0 & ~modes)" in state
     assert ".cr0_shadow = 0" in state and "Field64::guest_efer, std::uint64_t{0}" in state
     assert int(row("controls", "unrestricted_guest")[1]) == 7 and "with bit 7 " in page
@@ -236,14 +240,15 @@ def test_vmcs_of_real_mode_by_hand() -> None:
 def test_bits_of_the_descriptor() -> None:
     """The rows of the table make the word of guests.S, the other two differ as the page says."""
     page, guest = chapter("08-real-mode"), step08("guests.S")
-    code32, _, code64, code16 = (int(word, 16) for word in
-                                 re.findall(r"\.quad\t(0x\w{16})", guest))
+    code32, data, code64, code16 = (int(word, 16) for word in
+                                    re.findall(r"\.quad\t(0x\w{16})", guest))
     rows = re.findall(r"^(\d+)(?::(\d+))? +(0x\w+|\d) ", page, re.MULTILINE)
     assert len(rows) == 12
     assert sum(int(value, 0) << int(low or high) for high, low, value in rows) == code32
     assert f"is {code32:#018x} (" in page and f"is {code16:#018x}:" in page
     assert code64 == code32 - (0xc << 52) + (0xa << 52)
     assert code16 >> 48 == 0 and {word >> 40 & 0xff for word in (code32, code64, code16)} == {0x9b}
+    assert data >> 40 & 0xff == 0x93
 
 
 def test_bios_by_hand() -> None:
