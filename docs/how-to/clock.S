@@ -15,7 +15,7 @@ _start:
 	outb	%al, $0x21
 	movb	$0x04, %al		/* ICW3: the second chip is at line 2 */
 	outb	%al, $0x21
-	movb	$0x01, %al		/* ICW4: the handler sends EOI */
+	movb	$0x01, %al		/* ICW4: the handler says when it is done */
 	outb	%al, $0x21
 	movb	$0xfe, %al		/* all lines but 0 are masked */
 	outb	%al, $0x21
