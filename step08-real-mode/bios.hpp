@@ -17,11 +17,11 @@ namespace vtx {
 
 /// Where the BIOS lies in the guest's memory.
 struct BiosPlace {
-    static constexpr std::uint16_t segment = 0xf000;        ///< For real mode,
-    static constexpr std::uint64_t address = segment * 16u; ///< and as guest-physical address.
-    static constexpr unsigned entry_size = 4;               ///< VMCALL and IRET.
-    static constexpr unsigned entries = 256;                ///< One a vector.
-    static constexpr std::uint64_t reset_vector = 0xffff0;  ///< FFFF:0000
+    static constexpr std::uint16_t segment = 0xf000;       ///< For real mode,
+    static constexpr std::uint64_t address = 0xf0000;      ///< and as guest-physical address.
+    static constexpr std::uint64_t entry_size = 4;         ///< VMCALL and IRET.
+    static constexpr std::uint64_t entries = 256;          ///< One a vector.
+    static constexpr std::uint64_t reset_vector = 0xffff0; ///< FFFF:0000
 };
 
 /// Puts the BIOS into memory, lets each interrupt vector point to its entry, and clears the screen.
@@ -83,7 +83,9 @@ inline Action handle_bios_call(const Exit &exit) {
     // A stack pointer has 16 bits in real mode, unless SS still has a descriptor that says 32.
     const std::uint64_t mask = stack.is_default_big() ? 0xffffffff : 0xffff;
     const std::uint64_t base = vmcs.read(FieldNatural::guest_ss_base);
-    const auto word_at = [&](unsigned i) { return BiosCall::linear(base, (rsp + 2 * i) & mask); };
+    const auto word_at = [&](std::uint64_t i) {
+        return BiosCall::linear(base, (rsp + 2 * i) & mask);
+    };
     std::uint16_t words[3]{};
     for (unsigned i = 0; i < 3; i++)
         memory.read(word_at(i), &words[i], sizeof words[i]);

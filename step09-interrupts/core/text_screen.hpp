@@ -14,10 +14,10 @@ namespace vtx {
 /// Each place has two bytes, a character and its colours.
 class TextScreen {
 public:
-    static constexpr unsigned columns = 80, lines = 25;
-    static constexpr std::size_t bytes = std::size_t{2} * columns * lines; ///< 4000: in one page.
-    static constexpr std::uint64_t address = 0xb8000; ///< Where a PC has colour text.
-    static constexpr std::uint64_t cursor = 0x450;    ///< Where a BIOS keeps column and line.
+    static constexpr std::size_t columns = 80, lines = 25;
+    static constexpr std::size_t bytes = 2 * columns * lines; ///< 4000: in one page.
+    static constexpr std::uint64_t address = 0xb8000;         ///< Where a PC has colour text.
+    static constexpr std::uint64_t cursor = 0x450; ///< Where a BIOS keeps column and line.
 
     explicit TextScreen(const GuestMemory &memory)
         : cells_(&memory.byte_at(address)), column_(memory.byte_at(cursor)),
@@ -32,8 +32,8 @@ public:
     /// Writes a character at the cursor, as a teletype does. True if that moved all lines up.
     bool put(std::byte character) {
         // The guest may have written anything to the cursor.
-        unsigned column = static_cast<unsigned>(column_) % columns;
-        unsigned line = static_cast<unsigned>(line_) % lines;
+        std::size_t column = static_cast<std::size_t>(column_) % columns;
+        std::size_t line = static_cast<std::size_t>(line_) % lines;
         switch (static_cast<char>(character)) {
         case '\a':
             break;
@@ -62,8 +62,8 @@ public:
     }
 
 private:
-    void clear_lines(unsigned first) {
-        for (std::size_t i = std::size_t{2} * first * columns; i < bytes; i += 2) {
+    void clear_lines(std::size_t first) {
+        for (std::size_t i = 2 * first * columns; i < bytes; i += 2) {
             cells_[i] = std::byte{' '};
             cells_[i + 1] = std::byte{0x07}; // light grey on black
         }

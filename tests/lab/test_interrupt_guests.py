@@ -20,7 +20,7 @@ from guest_runs import EIO, ETIME, GuestRun
 from results import write_row
 from soak import often
 from test_hostile_guests import judge_random, random_script
-from test_real_mode_guests import SURVIVOR
+from test_real_mode_images import SURVIVOR
 
 MODULE = "step09_interrupts"
 GUEST = Guest(OLDER)

@@ -2,6 +2,8 @@
 /*
  * Step 09: interrupts in protected mode and in long mode, with paging, at privilege level 3, and
  * in virtual-8086 mode.
+ *
+ * long-file: some fifty programs of a few lines each, best found in one place.
  */
 #include "irq.h"
 

@@ -2,6 +2,8 @@
 /*
  * Step 09: INS and OUTS, which the step emulates: real mode, each kind of paging, page faults,
  * interrupts and single steps in between.
+ *
+ * long-file: some fifty programs of a few lines each, best found in one place.
  */
 #include "irq.h"
 

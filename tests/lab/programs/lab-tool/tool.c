@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* lab-tool COMMAND …: see the commands' files. This one has what they share. */
+/* lab-tool COMMAND …: see the commands' files. This one has what they share.
+ * long-file: the table of commands, and helpers that most of them use. */
 #define _GNU_SOURCE
 #include "tool.h"
 
