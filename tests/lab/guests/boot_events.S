@@ -93,6 +93,20 @@ boot_with_handlers raised_in_real_mode
 	EXPECT_B($0xff, %al)
 	PASS
 
+/* The same in protected mode, with error codes. */
+boot_with_handlers raised_in_protected_mode
+	to_protected raised_in_protected_mode
+	movl	$0x12345, %ecx
+	FAULTS(VECTOR_GP, 0, rdmsr)
+	FAULTS(VECTOR_GP, 0, wrmsr)
+	FAULTS(VECTOR_UD, 0, vmxoff)
+	FAULTS(VECTOR_UD, 0, vmlaunch)
+	movl	$0x401, %eax
+	FAULTS(VECTOR_GP, 0, movl %eax, %dr7)
+	EXPECT_L($BOOT, %esp)
+	to_real raised_in_protected_mode
+	PASS
+
 /* IDTR's limit counts in real mode, too: a vector behind it is #GP. */
 boot_with_handlers idt_limit
 	lidtl	4f

@@ -148,4 +148,6 @@ rounds:	.long	0
 file:	.long	0
 guest:	cpuid
 	hlt
+	.org	guest + 510			/* a boot image, too */
+	.byte	0x55, 0xaa
 guest_end:
