@@ -240,15 +240,15 @@ def test_vmcs_of_real_mode_by_hand() -> None:
 def test_bits_of_the_descriptor() -> None:
     """The rows of the table make the word of guests.S, the other two differ as the page says."""
     page, guest = chapter("08-real-mode"), step08("guests.S")
-    code32, data, code64, code16 = (int(word, 16) for word in
-                                    re.findall(r"\.quad\t(0x\w{16})", guest))
+    code32, data, code64, code16, data16 = (int(word, 16) for word in
+                                            re.findall(r"\.quad\t(0x\w{16})", guest))
     rows = re.findall(r"^(\d+)(?::(\d+))? +(0x\w+|\d) ", page, re.MULTILINE)
     assert len(rows) == 12
     assert sum(int(value, 0) << int(low or high) for high, low, value in rows) == code32
     assert f"is {code32:#018x} (" in page and f"is {code16:#018x}:" in page
     assert code64 == code32 - (0xc << 52) + (0xa << 52)
     assert code16 >> 48 == 0 and {word >> 40 & 0xff for word in (code32, code64, code16)} == {0x9b}
-    assert data >> 40 & 0xff == 0x93
+    assert data >> 40 & 0xff == data16 >> 40 & 0xff == 0x93 and data16 >> 48 == 0
 
 
 def test_bios_by_hand() -> None:
