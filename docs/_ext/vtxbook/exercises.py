@@ -55,8 +55,11 @@ def folded(title: str, body: Iterable[str]) -> list[str]:
 
 def told_wrong(wrong: data.Wrong) -> str:
     """A wrong answer in a list: the line that it leads to, or what it has, and what it means."""
-    first = wrong.log or " ".join(wrong.change[1].split() if wrong.change else ())
-    return f"* ``{first}``: {as_rst(' '.join(wrong.means.split()))}."
+    means = as_rst(" ".join(wrong.means.split()))
+    without, written = (" ".join(part.split()) for part in wrong.change or ("", ""))
+    first = f"``{wrong.log or written}``" if wrong.log or written else \
+        f"without ``{without}``" if without else ""
+    return f"* {first}: {means}." if first else f"* {means}."
 
 
 def page(exercise: data.Exercise) -> list[str]:
