@@ -170,7 +170,7 @@ void vtx_command_file_create(const char *name, int (*command)(unsigned int numbe
 /* ---- common/kernel/one_thread.c ---------------------------------------------------------- */
 
 /** Starts the module's one kernel thread, which calls `work()` and ends after it. The thread before
- *  is stopped first. Returns 0, -ENOMEM, or what Linux says. Counts as
+ *  is stopped first. Returns 0 as soon as the new one runs, -ENOMEM, or what Linux says. Counts as
  *  a point that can fail (`fail_at`). */
 int vtx_thread_start(void (*work)(void));
 

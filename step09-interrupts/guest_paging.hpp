@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /// \file
-/// The guest's own page tables, walked as the processor walks them.
+/// The guest's own page tables: where a linear address of INS or OUTS leads.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,10 @@ struct Translation {
 /// and OUTS. A table outside RAM reads as not present. \sdm{chapter-paging}
 inline Translation
 translate(const GuestMemory &memory, const PagingState &state, std::uint64_t linear, bool write) {
-    static constexpr std::uint64_t present = 1, writable = 2, user = 4, large = 0x80;
+    // The other kinds of paging have these bits in the same places.
+    static constexpr std::uint64_t present = PageTableEntry::present,
+                                   writable = PageTableEntry::writable, user = PageTableEntry::user,
+                                   large = PageTableEntry::large;
     if ((state.cr0 & Cr0::pg) == 0)
         return {true, linear, 0};
 

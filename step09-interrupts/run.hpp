@@ -92,7 +92,7 @@ inline bool wait_until_it_runs(Guest &guest) {
 // [between]
 
 /// Says how a guest ended; if a VM entry failed, first which rules its VMCS breaks. Returns 0 if it
-/// ended with status 0, else a negative errno.
+/// ended by HLT or with status 0, else a negative errno.
 inline int tell_end(Guest &guest) {
     if (guest.doctor.has_looked())
         guest.doctor.tell(guest.vcpu.vmx);
