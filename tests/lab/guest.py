@@ -55,7 +55,7 @@ class Guest(bochs.Machine):
     """A machine to test on. Equal guests share a boot; another `tag` makes another boot."""
 
     tag: str = ""
-    limit: float = 1200.0  # seconds of wall time for the whole boot
+    limit: float = 1200.0  # seconds for the whole boot (bochs.Boot.run)
     kernel_modules: tuple[str, ...] = ()  # of Debian's kernel, put into /lab/kernel/NAME.ko
 
     @property

@@ -26,7 +26,7 @@ FILE_LIMIT = 64 << 20  # bytes that any file written by the emulator may reach
 #: A kernel that boots says something within so many times the processor time that the emulator took
 #: until its first line: in our boots it is at most 8. So a slow machine gets more time.
 PATIENCE = 20
-LIMIT = 900.0  # seconds of wall time for a boot and what it does, where nothing else is said
+LIMIT = 900.0  # seconds for a boot and what it does (see Boot.run), where nothing else is said
 BOCHS = ("bochs", "-q", "-f", "bochsrc", "-rc", "debugger")
 BIOS = Path("/usr/share/bochs/BIOS-bochs-latest")
 TRIPLE_FAULT = "exception with no resolution"
@@ -180,9 +180,10 @@ class Boot:
         return f"Booting {self.machine} in the Bochs emulator (about {about} s)"
 
     def run(self, limit: float = LIMIT, on_console: Callable[[str], None] = lambda line: None,
-            on_result: Callable[[str], None] = lambda line: None, silence: float = 300.0,
+            on_result: Callable[[str], None] = lambda line: None, silence: float = 900.0,
             tick: Callable[[], None] = lambda: None) -> Outcome:
-        """Boots and waits for the end, for at most `limit` seconds of wall time.
+        """Boots and waits for the end, for at most `limit` seconds of the emulator's processor time,
+        or, should it stand still, four times as many seconds of wall time.
 
         The callbacks get each line of the console (kernel log) and of the second serial port
         (results) as it comes. `silence` bounds the time without any output. `tick` is called
@@ -201,7 +202,7 @@ class Boot:
                 outcome = watch.verdict(ended) or self.stopped() or self.hang(watch)
                 if ended:
                     outcome = outcome or self.ending(child.returncode)
-                elif time.monotonic() - started > limit:
+                elif max(self.cpu_seconds(), (time.monotonic() - started) / 4) > limit:
                     outcome = Outcome("timeout", f"it was not done after {limit:.0f} s")
                 elif time.monotonic() - watch.heard > silence:
                     outcome = Outcome("timeout", f"it printed nothing for {silence:.0f} s"
