@@ -32,7 +32,7 @@ from lab.common import BUILD  # noqa: E402
 TABLE = ROOT / "tests" / "mutations.toml"
 #: Changes for all rows: a machine that the change has broken is not waited for as long.
 HURRY = (("tools/lab/image.py", "panic=0 ", "panic=0 oops=panic "),
-         ("tools/lab/bochs.py", "silence: float = 300.0", "silence: float = 120.0"))
+         ("tools/lab/bochs.py", "silence: float = 900.0", "silence: float = 120.0"))
 #: In front of the name of a test of tests/unit/stepNN/, which needs no boot.
 UNIT = "unit:"
 BROKEN = ("does not build", "no boot: ", "packages are missing")  # says nothing about the tests
