@@ -48,7 +48,7 @@ PROGRAMS_08 = {
                      "segment_registers_of_all_kinds", "descriptor_tables_in_the_screen",
                      "long_mode_into_nothing"),
 }
-GUESTS_07 = EPT_GUESTS[:2]
+GUESTS_07 = EPT_GUESTS[:1]  # on other machines the one of step 05 looks
 ROUNDS = 25  # each program once in each state, and each state begins with the next one
 CHECKS = 30  # lines "ok" of the witness: a check that did not happen is a failure, too
 BREAKPOINT_CHECKS = 5  # of these
