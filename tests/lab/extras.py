@@ -57,7 +57,12 @@ probe() { $X/probe "$@"; }
 with_stranger() { insmod $X/stranger-$VERSION.ko || fail "no stranger"; }
 hold() { echo $1 >/sys/module/stranger/parameters/hold || fail "cannot hold VMX on cpu $1"; }
 cr4() { cat /sys/module/stranger/parameters/cr4 2>/dev/null; }
-pages() { sed -n 's/^nr_free_pages //p' /proc/vmstat; }
+# pages: how many are free, with those that each CPU keeps at hand
+pages() {
+  cat /proc/sys/vm/stat_refresh
+  awk '$1 == "pages" && $2 == "free" { n += $3 } $1 == "count:" { n += $2 } END { print n }' \
+    /proc/zoneinfo
+}
 # with_kvm, without_kvm: Debian's KVM
 with_kvm() {
   [ -e /lab/kernel/irqbypass.ko ] && insmod /lab/kernel/irqbypass.ko
@@ -71,7 +76,7 @@ without_kvm() {
 # in_vm COMMAND …: the command while a virtual machine of KVM exists
 in_vm() {
   $X/probe kvm 600 >/run/vm & vm=$!
-  for i in 1 2 3 4 5 6 7 8 9 10; do grep -q running /run/vm && break; sleep 0.5; done
+  for i in $(seq 60); do grep -q running /run/vm && break; sleep 0.5; done
   grep -q running /run/vm || fail "KVM runs no virtual machine: $(cat /run/vm)"
   "$@"
   kill $vm; wait $vm
