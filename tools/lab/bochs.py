@@ -182,8 +182,8 @@ class Boot:
     def run(self, limit: float = LIMIT, on_console: Callable[[str], None] = lambda line: None,
             on_result: Callable[[str], None] = lambda line: None, silence: float = 900.0,
             tick: Callable[[], None] = lambda: None) -> Outcome:
-        """Boots and waits for the end, for at most `limit` seconds of the emulator's processor time,
-        or, should it stand still, four times as many seconds of wall time.
+        """Boots and waits for the end, for at most `limit` seconds of the emulator's processor
+        time or, should it stand still, four times as many of wall time.
 
         The callbacks get each line of the console (kernel log) and of the second serial port
         (results) as it comes. `silence` bounds the time without any output. `tick` is called
