@@ -32,7 +32,6 @@ class Kernel:
     silent_on: tuple[str, ...] = ()
     kvm_holds_vmx: bool = True
     handles_machine_checks: bool = True
-    packed_by: str = ""
 
     def __str__(self) -> str:
         return f"{self.role} ({self.number})"
