@@ -118,6 +118,9 @@ int vtx_visit_cpus(void (*work)(void *context), int (*then)(unsigned int cpu, vo
 /** Milliseconds of wall time since some moment in the past. */
 uint64_t vtx_milliseconds(void);
 
+/** What time it is: seconds from the beginning of 1970, in UTC. */
+uint64_t vtx_wall_seconds(void);
+
 /** The frequency of the time-stamp counter, in kHz: its ticks in one millisecond. */
 uint32_t vtx_tsc_khz(void);
 
@@ -167,6 +170,41 @@ void vtx_program_file_create(const char *name, size_t limit,
  *  and the write returns what that returns (0 becomes the size). No number gives EINVAL. */
 void vtx_command_file_create(const char *name, int (*command)(unsigned int number));
 
+/* ---- common/kernel/append_file.c --------------------------------------------------------- */
+
+/** What becomes of a file that takes bytes of any number. Each function returns 0 or a negative
+ *  errno, which the program that opened or wrote the file gets. */
+struct vtx_append_file {
+	int (*empty)(void); /**< Somebody opens it for writing. */
+	int (*append)(const void *bytes, size_t size); /**< And writes. At most 64 KiB a call. */
+	void (*show)(struct vtx_table *table); /**< Somebody reads it. May be null. */
+};
+
+/** Makes /sys/kernel/debug/<module>/<name>, mode 0200, or 0600 with `show`. `file` must last until
+ *  the files are removed. */
+void vtx_append_file_create(const char *name, const struct vtx_append_file *file);
+
+/* ---- common/kernel/console_file.c -------------------------------------------------------- */
+
+/** Makes /sys/kernel/debug/<module>/<name>, mode 0600: the console of a guest. Reading gives what
+ *  the guest has sent, and waits for more, also for a first guest; with O_NONBLOCK it gives EAGAIN.
+ *  When the guest that ran at the first read has ended and all is read, it gives 0. 256 KiB are
+ *  kept; then the oldest are dropped, and a line says how many. Writing is typing; it waits until
+ *  there is room, and gives EIO while no guest runs. It can be polled. */
+void vtx_console_file_create(const char *name);
+
+/** A guest begins: forgets what was sent and typed before. May sleep. */
+void vtx_console_begin(void);
+
+/** The guest has ended: readers get what is left, and then 0. */
+void vtx_console_end(void);
+
+/** The guest has sent bytes. Waits for no reader. */
+void vtx_console_put(const void *bytes, size_t size);
+
+/** Takes the next byte that was typed. False if there is none. */
+bool vtx_console_take(uint8_t *byte);
+
 /* ---- common/kernel/one_thread.c ---------------------------------------------------------- */
 
 /** Starts the module's one kernel thread, which calls `work()` and ends after it. The thread before
@@ -180,9 +218,12 @@ void vtx_thread_stop(void);
 /** True from vtx_thread_stop() on, until another thread starts. */
 bool vtx_stop_requested(void);
 
-/** Sleeps so many nanoseconds, or until the thread is asked to stop, or the caller gets a signal.
- */
+/** Sleeps so many nanoseconds, or until the thread is asked to stop or woken, or the caller gets a
+ *  signal. */
 void vtx_wait(uint64_t nanoseconds);
+
+/** Ends the vtx_wait() that the thread is in, or else the next one. */
+void vtx_wake(void);
 
 /* ---- common/kernel/threads.c ------------------------------------------------------------ */
 

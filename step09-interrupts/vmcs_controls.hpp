@@ -99,8 +99,8 @@ inline int choose_controls(const VmxCapabilities &vmx, VmcsControls &controls) {
              ExitControl::load_efer, ExitControl::save_efer,
              ExitControl::save_preemption_timer_value},
             {}) &&
-        // The guest begins in real mode. "IA-32e mode guest" follows it into long mode and back:
-        // each VM exit writes it.
+        // Without "IA-32e mode guest", which follows the guest into long mode and back: each VM
+        // exit writes it. (A step whose guest begins in long mode adds it.)
         choose(
             controls.entry, vmx, {EntryControl::load_debug_controls, EntryControl::load_efer}, {});
     // [controls]

@@ -61,7 +61,11 @@ uint64_t vtx_page_physical(const void *page)
 
 void *vtx_memory_allocate(size_t size)
 {
-	return vtx_fails_here() ? NULL : vzalloc(size);
+	/* As above: a refusal rather than the OOM killer. (Linux 6.19 has vmalloc refuse
+	 * __GFP_RETRY_MAYFAIL.) */
+	const gfp_t flags = GFP_KERNEL | __GFP_ZERO | __GFP_NORETRY | __GFP_NOWARN;
+
+	return vtx_fails_here() ? NULL : __vmalloc(size, flags);
 }
 
 void vtx_memory_free(void *memory)

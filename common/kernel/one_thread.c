@@ -15,7 +15,7 @@
 static DEFINE_MUTEX(control);
 static struct task_struct *thread;
 static void (*thread_work)(void);
-static bool stop_requested;
+static bool stop_requested, woken;
 static DECLARE_WAIT_QUEUE_HEAD(waiting);
 static DECLARE_COMPLETION(begun);
 
@@ -82,6 +82,13 @@ bool vtx_stop_requested(void)
 
 void vtx_wait(uint64_t nanoseconds)
 {
-	wait_event_interruptible_hrtimeout(waiting, vtx_stop_requested(),
+	wait_event_interruptible_hrtimeout(waiting, vtx_stop_requested() || READ_ONCE(woken),
 					   ns_to_ktime(nanoseconds));
+	WRITE_ONCE(woken, false);
+}
+
+void vtx_wake(void)
+{
+	WRITE_ONCE(woken, true);
+	wake_up(&waiting);
 }

@@ -14,6 +14,11 @@ uint64_t vtx_milliseconds(void)
 	return ktime_to_ms(ktime_get());
 }
 
+uint64_t vtx_wall_seconds(void)
+{
+	return ktime_get_real_seconds();
+}
+
 uint32_t vtx_tsc_khz(void)
 {
 	return tsc_khz;

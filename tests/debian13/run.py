@@ -52,6 +52,7 @@ PARTS = (
     tests("build", "not generic and not clang_tidy", "tests/static/test_build.py"),
     tests("steps", "1cpu and (loads_and_unloads_twice or complain_of) or test_kvm_is_loaded",
           "tests/lab/test_lab_steps.py", "tests/lab/test_refusals.py"),
+    tests("linux", "newer_linux_boots_on_its_like", "tests/lab/test_linux_guests.py"),
     Part("book", ["./lab", "docs", "--yes"]),
     Part("differential", ["/usr/bin/python3", "doctor/differential/run.py",
                           "--models", "penryn,skylake,arrowlake",

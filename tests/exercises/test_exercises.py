@@ -32,6 +32,16 @@ def ends_on(exercise: Exercise, cpu: str) -> str:
     return exercise.ends if cpu == exercise.cpus[0] else ""
 
 
+def limit(exercise: Exercise) -> int:
+    """Seconds of wall time for a boot. Those of step 10 boot a Linux in each case."""
+    return (1200 if exercise.number >= "10" else 300) * exercise.processors
+
+
+def shared(exercise: Exercise, direction: str) -> str:
+    """The tag of the boot that carries it with others. The two directions boot side by side."""
+    return f"exercises-{direction}{'-linux' if exercise.number >= '10' else ''}"
+
+
 def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
     """Each exercise on each of its CPUs: as its starting point, or as the step has it."""
     cases = []
@@ -45,10 +55,9 @@ def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
             files[inside] = starting_points.module(exercise)
         for cpu in exercise.cpus:
             ends = ends_on(exercise, cpu) if direction == "start" else ""
-            # What spoils the machine has one of its own. The two directions boot side by side.
-            tag = exercise.number if ends else f"exercises-{direction}"
-            machine = Guest(OLDER, cpu, exercise.processors, tag=tag,
-                            limit=300 * exercise.processors)
+            # What spoils the machine has one of its own.
+            tag = exercise.number if ends else shared(exercise, direction)
+            machine = Guest(OLDER, cpu, exercise.processors, tag=tag, limit=limit(exercise))
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             ends=ends if ends != "oops" else "",
                             name=f"{direction} {exercise.number}")
@@ -65,8 +74,8 @@ def wrong() -> pytest.MarkDecorator:
             inside = f"lab/exercises/{exercise.number}-wrong-{index}/{exercise.module}.ko"
             files = {**grading.files(exercise),
                      inside: starting_points.wrong_module(exercise, index)}
-            machine = Guest(OLDER, exercise.cpus[0], exercise.processors, tag="exercises-start",
-                            limit=300 * exercise.processors)
+            machine = Guest(OLDER, exercise.cpus[0], exercise.processors,
+                            tag=shared(exercise, "start"), limit=limit(exercise))
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             name=f"wrong {exercise.number} {index}")
             cases.append(pytest.param(exercise, index, machine, marks=mark,

@@ -86,7 +86,8 @@ def lab_tool() -> Path:
     """The program by which tests speak to the modules: programs/lab-tool/, one static binary."""
     folder = OUTPUT / "programs"
     sources = sorted((HERE / "programs" / "lab-tool").glob("*.c"))
-    headers = sorted((HERE / "programs" / "lab-tool").glob("*.h"))
+    headers = [*sorted((HERE / "programs" / "lab-tool").glob("*.h")),
+               HERE / "programs" / "linux-filler.h"]
 
     def build() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +110,21 @@ def probe() -> Path:
 
     _build_if_older(folder, [source], build)
     return folder / "probe"
+
+
+@cache
+def linux_init() -> Path:
+    """The first process of a guest Linux: programs/linux-init.c."""
+    folder = OUTPUT / "linux-init"
+    source, header = (HERE / "programs" / name for name in ("linux-init.c", "linux-filler.h"))
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("gcc", "-O1", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-o", folder / "init",
+            source)
+
+    _build_if_older(folder, [source, header], build)
+    return folder / "init"
 
 
 @cache

@@ -37,7 +37,7 @@ measure() {
        END { print "'$1' free", n }' /proc/zoneinfo
   count "$1 slab" SUnreclaim /proc/meminfo
   count "$1 percpu" Percpu /proc/meminfo
-  echo "$1 vmalloc $(grep -c 'vtx_\\|step0' /proc/vmallocinfo)"
+  echo "$1 vmalloc $(grep -c 'vtx_\\|step[01][0-9]_' /proc/vmallocinfo)"
   # Our own only: those of the kernel come and go by themselves.
   echo "$1 threads $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c ^vtx-guest)"
 }

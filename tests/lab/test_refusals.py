@@ -26,7 +26,7 @@ NO_VMX = (Guest(OLDER, "prescott"), Guest(OLDER, "venice"), Guest(NEWER, "trinit
 PENRYN = Guest(OLDER, "penryn")
 #: Steps that ask only of the CPU on which they are loaded.
 ON_ONE_CPU = ("step03_vmcs", "step04_launch", "step05_exits", "step07_ept",
-              "step08_real_mode", "step09_interrupts")
+              "step08_real_mode", "step09_interrupts", "step10_linux")
 
 EACH_STEP = "with_stranger; each_step; rmmod stranger"
 ON_CPU_0, ON_CPU_1 = (f"taskset {mask} sh -c '. /lab/library; . /lab/extra/library; each_step'"
@@ -151,7 +151,7 @@ def test_another_step_runs_a_guest(neighbour: str, case: Case) -> None:
 def test_cpu_with_the_least_vmx(case: Case) -> None:
     expect(case, "no EPT, no unrestricted guest, no VMX-preemption timer, no EFER controls",
            "loads", "", others=dict.fromkeys(
-               ("step07_ept", "step08_real_mode", "step09_interrupts"),
+               ("step07_ept", "step08_real_mode", "step09_interrupts", "step10_linux"),
                ("ENOTSUP", r'lacks "Activate VMX-preemption timer" .*needs')))
 
 
@@ -165,13 +165,16 @@ BAD = (
     ("step05_exits", "limit_ms=soon", "limit_ms=soon is not possible"),
     ("step05_exits", "trace=perhaps", "invalid for parameter `trace'"),
     *((step, parameter, f"{parameter} is not possible: {words}")
-      for step in ("step07_ept", "step08_real_mode", "step09_interrupts") for parameter, words in (
+      for step in ("step07_ept", "step08_real_mode", "step09_interrupts", "step10_linux")
+      for parameter, words in (
           ("memory_mb=0", ".* 1 to 512"), ("memory_mb=513", ".* 1 to 512"), ("memory_mb=-1", ""),
           ("memory_mb=x", ""))),
     ("step08_real_mode", "limit_ms=0", "limit_ms=0 is not possible: .*1 or more"),
     ("step07_ept", "spoil=guest", "spoil=guest is unknown: give none, misconfig or eptp"),
     *((step, "keys=é", "keys= is not possible: give characters of ASCII, and .r")
       for step in ("step08_real_mode", "step09_interrupts")),
+    *(("step10_linux", f"entry={value}", f"entry={value} is not possible: give 32 or 64")
+      for value in ("0", "16", "x")),
     ("step06_vmxoff", "dying_cpu=none", "invalid for parameter `dying_cpu'"),
     *((step, f"fail_at={value}", "invalid for parameter `fail_at'") for step in STEPS[1:]
       for value in ("garbage", "-1")),

@@ -16,8 +16,9 @@ import pytest
 from lab import bochs, cli, packages, proc
 from lab.common import BUILD, ROOT, LabError, UsageError, is_held
 
-COMMANDS = ("run", "shell", "debug", "test", "soak", "bench", "build", "diff", "sync", "copy",
-            "compile-commands", "exercise", "grade", "progress", "check", "setup", "docs", "clean")
+COMMANDS = ("run", "linux", "shell", "debug", "test", "soak", "bench", "build", "diff", "sync",
+            "copy", "compile-commands", "exercise", "grade", "progress", "check", "setup", "docs",
+            "clean")
 
 
 def lab(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -60,6 +61,12 @@ def test_each_command_has_help_with_examples(command: str) -> None:
     (["copy", "00", "/"], "exists already"),
     (["copy", "00", "/nowhere/at/all"], "no folder"),
     (["shell"], "needs a terminal"),
+    (["linux"], "needs a terminal"),
+    (["linux", "--memory", "0"], "--memory 0: a guest of step 10 has 1 to 512 MiB"),
+    (["linux", "--memory", "513"], "--memory 513"),
+    (["linux", "--initrd", "nothing.here"], "--initrd nothing.here: there is no such file"),
+    (["linux", "--initrd", "lab", "--memory", "0"], "--memory 0"),
+    (["linux", "--kernel", "2.6"], "no kernel '2.6'"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_bad_arguments_are_refused_in_a_sentence(words: list[str], reason: str) -> None:
     result = lab(*words)

@@ -15,8 +15,8 @@ from lab.common import ROOT, module_name, step_folders
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = step_folders()
-TAGLINE = ("**A hypervisor in ten steps: C++ Linux kernel modules, from an empty Makefile to a"
-           " guest that keeps time. No VT-x\nneeded.**")
+TAGLINE = ("**A hypervisor in eleven steps: C++ Linux kernel modules, from an empty Makefile to a"
+           " Linux that boots as a guest. No\nVT-x needed.**")
 #: What a reader meets, from top to bottom.
 ORDER = ("# VtxTutorial\n", TAGLINE, "```text\nstep00_makefile: ", "./lab run ", "./lab test ",
          "spare machine", "sudo insmod ", "## The steps", "| Step |", "## What you must know",
@@ -76,6 +76,15 @@ def test_log_is_what_the_steps_log() -> None:
     assert not unknown, "not in any expected/log.txt:\n" + "\n".join(unknown)
     positions = [logged.index(line) for line in wanted]
     assert positions == sorted(positions), "the lines are not in the order of a run"
+
+
+def test_lines_of_the_linux_guest_are_those_of_its_session() -> None:
+    """On the first screen, in step 10's README and, by a directive, in the book."""
+    session = (ROOT / "docs/sessions/linux-boot.txt").read_text(encoding="utf-8").splitlines()
+    shown = README.split("```text\n", 2)[2].split("```", 1)[0].splitlines()
+    shown += re.findall(r"^    (\[ .*)$", (ROOT / "step10-linux/README.md").read_text(
+        encoding="utf-8"), re.MULTILINE)
+    assert len(shown) > 6 and set(shown) <= set(session)
 
 
 @pytest.mark.parametrize("folder", STEPS, ids=lambda folder: folder.name)

@@ -19,6 +19,7 @@ from lab.common import ROOT, step_folders
 #: Kinds of file that carry an SPDX line. (Books and READMEs are CC-BY-4.0 as a whole: LICENSE.)
 SOURCES = ("*.c", "*.cpp", "*.hpp", "*.h", "*.S", "*.def", "*.py", "*.mk", "*.cmake", "*.sh",
            "*.yml", "Makefile", "Kbuild", "CMakeLists.txt", "Containerfile", "lab", "run",
+           "console",
            ".editorconfig", ".clang-format", ".clang-tidy", ".gitignore", "*.ini")
 LONGEST = 300  # lines of a source file without a reason
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import (bench, bochs, build, check, clean, compile_commands, container, debug,
-               docs, grade, kernels, machine, packages, platforms, proc, qemu, run, shell, steps,
-               test, ui)
+               docs, grade, kernels, linux, machine, packages, platforms, proc, qemu, run, shell,
+               steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -21,6 +21,7 @@ EPILOG = """\
 Start with:
   ./lab run           everything: install what is missing, build, boot, all steps in turn
   ./lab run 04        one step
+  ./lab linux         a Linux that runs as a guest of step 10, and you type into it
   ./lab shell         a shell in the emulated PC, with all modules at hand
   ./lab check         what this machine can do
 Each command has its own --help, with examples.
@@ -94,6 +95,20 @@ def _add_guest_commands(commands: _Commands) -> None:
     _take_machine(one)
     one.add_argument("--file", action="append", default=[], metavar="FILE",
                      help="put a file into the guest's /root (may be repeated)")
+
+    one = commands.add("linux", "boot a Linux as a guest of step 10, on this terminal", f"""\
+  ./lab linux                        Ctrl-] leaves; `exit` ends the guest
+  ./lab linux --memory 256 --cmdline "{linux.COMMAND_LINE} quiet"
+  ./lab linux --kernel stable        another of Debian's kernels, by role or number
+  ./lab linux --initrd my.cpio.gz    a userland of your own
+""", lambda args: linux.run(_guest(args), args.yes))
+    _take_kernel(one, kernels.BOOTABLE)
+    one.add_argument("--cmdline", default=linux.COMMAND_LINE, metavar="TEXT",
+                     help=f"the guest's kernel command line (default: {linux.COMMAND_LINE})")
+    one.add_argument("--initrd", type=Path, metavar="FILE",
+                     help="the guest's initrd (default: a small one of the lab's, with busybox)")
+    one.add_argument("--memory", type=int, default=linux.MEMORY, metavar="MB",
+                     help=f"the guest's RAM in MiB, 1 to 512 (default: {linux.MEMORY})")
 
     one = commands.add("test", "run every test, and close with one count", """\
   ./lab test                         all of them
@@ -248,6 +263,11 @@ def _machine(args: Arguments) -> machine.Machine:
                              " processor, and no other.")
         return qemu.Machine(kernel=kernel, cpus=args.cpus)
     return bochs.Machine(kernel=kernel, cpu=args.cpu or bochs.DEFAULT_CPU, cpus=args.cpus)
+
+
+def _guest(args: Arguments) -> linux.Guest:
+    return linux.Guest(kernels.check_name(args.kernel, kernels.BOOTABLE), args.cmdline, args.initrd,
+                       args.memory)
 
 
 def _build(args: Arguments) -> int:

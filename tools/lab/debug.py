@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from . import bochs, build, packages, run as lab_run, ui
+from . import bochs, build, packages, run as lab_run, run_linux, ui
 from .common import UsageError, module_name, shown
 from .machine import debugger_flags
 
@@ -36,6 +36,7 @@ def run(step: Path, machine: bochs.Machine, parameters: list[str], yes: bool = F
     build.build(machine.kernel, [step], yes, collect=folder / "modules")
     name = f"{module_name(step)}.ko"
     boot = bochs.Boot(folder, machine, {f"lab/modules/{name}": folder / "modules" / name,
+                                        **run_linux.contents([step], machine.kernel),
                                         "lab/scenario": lab_run.script([step], words)})
     (folder / "debugger").write_text("vmexitbp\nc\n", encoding="ascii")
     ui.say(INTRODUCTION.format(log=shown(boot.console)))

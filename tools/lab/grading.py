@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping
 
-from . import image
+from . import image, kernels
 from .common import LabError
 from .exercises import Check, Exercise
 from .run import TAINT
@@ -30,6 +30,24 @@ unload() { sleep 0.2; rmmod $NAME; rc=$?; echo "@rmmod $rc"; return $rc; }
 show() { cat /sys/kernel/debug/$NAME/$1; }
 # guest NAME: runs a program of the exercise's; prints the status of the write, 0 if all is well
 guest() { cat $GUESTS/$1 >/sys/kernel/debug/$NAME/guest 2>/run/guest; echo "guest $1: $?"; }
+# boot NAME [LIMIT]: step 10's Linux guest, for at most LIMIT seconds, with the exercise's program
+# NAME as first process and $CMDLINE on its command line. Shows its console. What $TYPES holds is
+# typed when a line ends in a question mark.
+boot() {
+D=/sys/kernel/debug/$NAME
+cat /lab/linux/vmlinuz >$D/kernel && cat $GUESTS/$1 >$D/initrd
+echo "console=ttyS0 quiet cryptomgr.notests panic=-1 $CMDLINE" >$D/cmdline
+echo 1 >$D/run 2>/run/boot; rc=$?
+echo "boot $1: $rc"
+[ $rc = 0 ] || return $rc
+(sleep ${2:-12}; echo 0 >$D/run) & limit=$!
+tr -d '\r' <$D/console | while read -r line; do
+echo "$line"
+case $line in *"?") echo "$TYPES" >$D/console;; esac
+done
+kill $limit
+show status
+}
 # fail WORDS: ends the script
 fail() { echo "$*"; exit 1; }
 """
@@ -99,7 +117,15 @@ def script(exercise: Exercise, module: str) -> str:
 
 
 def files(exercise: Exercise) -> Mapping[str, image.Content]:
-    """The exercise's own programs for the guest of step 05, or its disks for the one of step 08."""
+    """The exercise's own programs for the guest of step 05, its disks for the one of step 08, or a
+    kernel and an initrd each for the one of step 10, where a program is a script for busybox."""
+    if exercise.number >= "10":
+        busybox = {"bin/busybox": Path("/bin/busybox")}
+        folders = ("dev", "proc", "sys")
+        return {"lab/linux/vmlinuz": kernels.image(kernels.DEFAULT).vmlinuz,
+                **{f"lab/guests/{exercise.number}/{name}": image.pack(
+                    {**busybox, "init": f"#!/bin/busybox sh\n{code}"}, folders)
+                   for name, code in exercise.guests}}
     address = 0x7c00 if exercise.number >= "08" else 0x1000
     return {f"lab/guests/{exercise.number}/{name}": _program(code, address)
             for name, code in exercise.guests}

@@ -101,16 +101,19 @@ def base() -> Path:
     path = BUILD / "cache" / f"initramfs-base-{key}.gz"
     with locked(BUILD / "cache" / "initramfs.lock"):
         if not path.exists():
-            links = {f"bin/{name}": "busybox" for name in _applets(busybox)}
-            links["sbin"] = "bin"
             insmod = BUILD / "cache" / "insmod"
             log = insmod.with_suffix(".log")
             if proc.run_logged([platforms.debian().compiler, "-static", "-O2", "-Wall", "-o",
                                 str(insmod), str(source)], log) != 0:
                 raise LabError(f"insmod.c does not compile. Log: {shown(log)}")
             write_if_changed(path, pack({"bin/busybox": busybox, "init": INIT,
-                                         "lab/bin/insmod": insmod}, FOLDERS, links))
+                                         "lab/bin/insmod": insmod}, FOLDERS, links_to(busybox)))
     return path
+
+
+def links_to(busybox: Path) -> dict[str, str]:
+    """Its commands, as links to bin/busybox."""
+    return {**{f"bin/{name}": "busybox" for name in _applets(busybox)}, "sbin": "bin"}
 
 
 def _applets(busybox: Path) -> list[str]:

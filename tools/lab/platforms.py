@@ -32,6 +32,7 @@ class Kernel:
     silent_on: tuple[str, ...] = ()
     kvm_holds_vmx: bool = True
     handles_machine_checks: bool = True
+    packed_by: str = ""
 
     def __str__(self) -> str:
         return f"{self.role} ({self.number})"

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bochs, build, packages, qemu, ui, watch
+from . import bochs, build, image, packages, qemu, run_linux, ui, watch
 from .common import LabError, UsageError, module_name, shown
 
 #: What the kernel itself says, under the module's name, of every module that is not its own.
@@ -26,6 +26,7 @@ class StepRun:
     seconds: float = 0.0
     load: int | None = None
     unload: int | None = None
+    guest: str = ""  # how the guest of step 10 ended, as its file `status` has it
     trouble: list[str] = field(default_factory=list)
 
     @property
@@ -42,6 +43,8 @@ class StepRun:
             return "kernel trouble"
         if self.unload != 0:
             return "did not unload"
+        if self.guest not in ("", "power-off"):
+            return "no guest ran" if self.guest == "none" else f"guest: {self.guest}"
         return "ok"
 
 
@@ -69,9 +72,12 @@ def script(steps: list[Path], parameters: str) -> str:
             f"/lab/bin/insmod /lab/modules/{name}.ko {parameters} >/run/out 2>&1; rc=$?",
             f"mark LOADED {name} $rc",
             "if [ $rc = 0 ]; then",
-            "  sleep 1",
+            run_linux.SCRIPT if name == run_linux.MODULE else "  sleep 1",
             f"  for file in /sys/kernel/debug/{name}/*; do",
             "    [ -f \"$file\" ] || continue",
+            # Root may open what nobody may read; and a console waits for a guest.
+            "    case $(stat -c %A \"$file\") in -r*) ;; *) continue ;; esac",
+            "    case $file in */console) continue ;; esac",
             "    echo \"@@FILE $file\" >/dev/ttyS1; cat \"$file\" >/dev/ttyS1 2>/dev/null",
             "  done",
             f"  rmmod {name} >/run/out 2>&1; mark UNLOADED {name} $?",
@@ -91,6 +97,9 @@ class Reporter:
         self.ready = False
         self.files: dict[str, list[str]] = {}
         self.file: list[str] | None = None
+        self.screen: run_linux.Screen | None = None
+        self.held: list[str] = []  # what the step says meanwhile
+        self.early: list[str] = []  # what the guest says before the step has told of its load
 
     def console(self, line: str) -> None:
         """One line of the guest's kernel log."""
@@ -99,7 +108,9 @@ class Reporter:
             self._mark(text[2:].split())
         elif self.current and text.startswith(self.current.name + ":") and not any(
                 words in text for words in TAINT):
-            ui.say("  " + text)
+            self.held.append("  " + text)
+            if not self.screen:
+                self.release()
         elif self.current and text:
             self._other(text)
         elif self.verbose and text:
@@ -131,8 +142,12 @@ class Reporter:
             run.load = int(words[2])
             if run.load:
                 ui.say("  " + ui.red(f"insmod: {errno_name(run.load)}, {os.strerror(run.load)}"))
-            else:
+            elif name != run_linux.MODULE:  # whose guest comes first
                 ui.say(ui.dim(f"  rmmod {name}"))
+            self.release()
+            for line in self.early:
+                self.result(line)
+            self.early = []
         elif kind == "UNLOADED":
             run.unload = int(words[2])
         elif kind == "END":
@@ -140,11 +155,36 @@ class Reporter:
             self.current = None
 
     def result(self, line: str) -> None:
-        """One line of the second serial port: the tables that a step keeps in debugfs."""
-        if line.startswith("@@FILE "):
+        """One line of the second serial port: the console of step 10's guest, and the tables that a
+        step keeps in debugfs."""
+        if line == "@@GUEST":
+            self.screen = run_linux.Screen()
+        elif self.screen and self.runs[run_linux.MODULE].load is None:
+            self.early.append(line)
+        elif self.screen:
+            self._guest(self.screen, line)
+        elif line.startswith("@@FILE "):
             self.file = self.files.setdefault(line[7:], [])
         elif self.file is not None:
             self.file.append(line)
+
+    def release(self) -> None:
+        """Prints the step's lines that came while the guest's were shown: the two ports have no
+        order between them."""
+        for line in self.held:
+            ui.say(line)
+        self.held = []
+
+    def _guest(self, screen: run_linux.Screen, line: str) -> None:
+        """A line of the guest's console, or what the step says of the guest afterwards."""
+        if line.startswith("@@STATUS "):
+            screen.leave_boot()
+            self.release()
+        screen.line(line)
+        if screen.over:
+            self.screen = None
+            self.runs[run_linux.MODULE].guest = screen.end
+            ui.say(ui.dim(f"  rmmod {run_linux.MODULE}"))
 
 
 def title(folder: Path) -> str:
@@ -167,9 +207,11 @@ def run(steps: list[Path], machine: bochs.Machine, parameters: list[str], yes: b
     machine.check()
     folder = bochs.boot_folder("run")
     build.build(machine.kernel, steps, yes, collect=folder / "modules")
-    files = {f"lab/modules/{module_name(step)}.ko": folder / "modules" / f"{module_name(step)}.ko"
-             for step in steps}
+    files: dict[str, image.Content] = {
+        f"lab/modules/{module_name(step)}.ko": folder / "modules" / f"{module_name(step)}.ko"
+        for step in steps}
     runs = [StepRun(step) for step in steps]
+    files.update(run_linux.contents(steps, machine.kernel))
     boot = emulator.Boot(folder, machine, {**files, "lab/scenario": script(steps, words)})
     reporter = Reporter(runs, verbose)
     outcome = _watched(boot, reporter)
@@ -187,7 +229,9 @@ def _watched(boot: bochs.Boot, reporter: Reporter) -> watch.Outcome:
                 waiting.finish(f"Booted {boot.machine}: {time.monotonic() - started:.0f} s")
             reporter.console(line)
 
-        return boot.run(on_console=console, on_result=reporter.result)
+        outcome = boot.run(on_console=console, on_result=reporter.result)
+        reporter.release()
+        return outcome
 
 
 def _save_tables(boot: bochs.Boot, reporter: Reporter) -> None:

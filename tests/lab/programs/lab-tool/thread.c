@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include "tool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,29 +73,6 @@ static bool comes_to(const char *words)
 static void expect_errno(const char *name, int got, int wanted)
 {
 	check(got == wanted, name, "errno %d, not %d", got, wanted);
-}
-
-/* The number of tasks with the guest's name. */
-static int threads(void)
-{
-	DIR *folder = opendir("/proc");
-	struct dirent *entry;
-	int found = 0;
-
-	while ((entry = readdir(folder)) != NULL) {
-		char path[300], name[32] = "";
-		FILE *file;
-
-		snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
-		file = fopen(path, "r");
-		if (!file)
-			continue;
-		if (fgets(name, sizeof name, file) && !strcmp(name, "vtx-guest\n"))
-			found++;
-		fclose(file);
-	}
-	closedir(folder);
-	return found;
 }
 
 /* Runs the image to its end, which must have this word. */

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "tool.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -19,7 +20,7 @@
 
 int failed_checks;
 const char *module = "step05_exits";
-char guest_file[80], exits_file[80], run_file[80], status_file[80];
+char guest_file[80], exits_file[80], run_file[80], status_file[80], console_file[80];
 size_t max_program = MAX_PROGRAM;
 
 void die(const char *format, ...)
@@ -105,6 +106,28 @@ void set_parameter(const char *name, const char *value)
 {
 	if (write_word(parameter_file(name), value))
 		die("cannot set %s to %s", name, value);
+}
+
+int threads(void)
+{
+	DIR *folder = opendir("/proc");
+	struct dirent *entry;
+	int found = 0;
+
+	while ((entry = readdir(folder)) != NULL) {
+		char path[300], line[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(line, sizeof line, file) && !strcmp(line, "vtx-guest\n"))
+			found++;
+		fclose(file);
+	}
+	closedir(folder);
+	return found;
 }
 
 void kernel_log(const char *format, ...)
@@ -310,6 +333,10 @@ int main(int argc, char **argv)
 		{ "file", command_file },
 		{ "random", command_random },
 		{ "thread-file", command_thread_file },
+		{ "linux-files", command_linux_files },
+		{ "linux-kernel", command_linux_kernel },
+		{ "linux-initrd", command_linux_initrd },
+		{ "linux-run", command_linux_run },
 		{ "witness", command_witness },
 		{ "witness-without-breakpoints", command_witness },
 	};
@@ -321,6 +348,7 @@ int main(int argc, char **argv)
 	snprintf(exits_file, sizeof exits_file, "/sys/kernel/debug/%s/exits", module);
 	snprintf(run_file, sizeof run_file, "/sys/kernel/debug/%s/run", module);
 	snprintf(status_file, sizeof status_file, "/sys/kernel/debug/%s/status", module);
+	snprintf(console_file, sizeof console_file, "/sys/kernel/debug/%s/console", module);
 	if (!strcmp(module, "step05_exits"))
 		max_program = 32 * 1024;
 	if (boots())

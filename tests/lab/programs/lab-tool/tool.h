@@ -16,7 +16,8 @@
 /* The step whose guests are run: step05_exits, or what the environment variable MODULE says. */
 extern const char *module;
 extern char guest_file[80], exits_file[80];	/* its files */
-extern char run_file[80], status_file[80];	/* and those of one whose guests have a thread */
+extern char run_file[80], status_file[80];	/* and those of one whose guests have a thread, */
+extern char console_file[80];			/* or a console */
 extern size_t max_program;			/* the largest program it takes: at most MAX_PROGRAM */
 
 /* A guest program in memory. */
@@ -39,6 +40,10 @@ int command_file(int argc, char **argv);
 int command_random(int argc, char **argv);
 int command_witness(int argc, char **argv);
 int command_thread_file(int argc, char **argv);
+int command_linux_files(int argc, char **argv);
+int command_linux_kernel(int argc, char **argv);
+int command_linux_initrd(int argc, char **argv);
+int command_linux_run(int argc, char **argv);
 
 /* Says why and ends the program with status 2. */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -62,6 +67,9 @@ int write_word(const char *path, const char *word);
 const char *parameter_file(const char *name);
 
 void set_parameter(const char *name, const char *value);
+
+/* The number of tasks with the name of a guest's thread. */
+int threads(void);
 
 /* Writes a line to the kernel log. */
 void kernel_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
