@@ -7,6 +7,7 @@ host does meanwhile. What the step's files do is in test_linux_files.py.
 from __future__ import annotations
 
 import re
+import struct
 
 import guest
 import pytest
@@ -156,6 +157,39 @@ def test_linux_boots_while_its_thread_is_moved(case: Case) -> None:
     assert [status["end"] for status in statuses(case)] == ["power-off"], case.output
     write_row("linux_moved", {"machine": case.guest.id(), "moved": int(moved[1]),
                               "scopes": int(statuses(case)[0]["scopes"])}, ("machine",))
+
+
+#: A kernel of one part and five instructions, as an ELF file: MOV DX, 3F8h; OUT DX, AL; JMP to OUT.
+CHATTERBOX = struct.pack(
+    "<4s4B8xHHIQQQIHHHHHH IIQQQQQQ", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0x100000, 64, 0, 0, 64, 56, 1,
+    0, 0, 0, 1, 5, 120, 0, 0x100000, 7, 0x1000, 0x1000) + bytes.fromhex("66baf803eeebfd")
+
+
+@guest.in_guest(TWO, f"""{LINUX}
+    load_step memory_mb=2
+    write_kernel() {{ cat /lab/linux/chatterbox >$F/kernel; }}
+    write_kernel; touch /run/crowd
+    while [ -e /run/crowd ]; do cat $F/console $F/status $F/exits; done >/dev/null 2>&1 &
+    while [ -e /run/crowd ]; do echo typed >$F/console; done >/dev/null 2>&1 &
+    while [ -e /run/crowd ]; do write_kernel; sleep 0.01; done >/dev/null 2>&1 &
+    for starter in 1 2; do
+        ( exec 2>/dev/null; starts=0
+          for i in $(seq 60); do
+              echo 1 >$F/run && starts=$((starts + 1)); echo 0 >$F/run
+          done
+          echo "starts $starts" ) &
+        starters="$starters $!"
+    done
+    wait $starters; rm /run/crowd; wait
+    write_kernel; echo 1 >$F/run || fail "it does not start any more"
+    head -c 100 $F/console >/dev/null; echo 0 >$F/run
+    unload $MODULE""", files=lambda: {**files(), "lab/linux/chatterbox": CHATTERBOX},
+                name="a crowd at the files of step 10", seconds=120)
+def test_everybody_may_use_the_files_at_once(case: Case) -> None:
+    """Two start and stop guests, one reads their output, one types, one writes kernels."""
+    judge_host(case)
+    starts = [int(number) for number in re.findall(r"^starts (\d+)$", case.output, re.MULTILINE)]
+    assert len(starts) == 2 and sum(starts) > 20, case.output
 
 
 @linux_in(WITH_KVM[0], f"""
