@@ -166,7 +166,12 @@ class Boot:
         self._lines, self._first, self._last = 0, 3.0, 0.0  # see hang()
         folder.mkdir(parents=True, exist_ok=True)
         self.prepare(com1)
-        image.make_iso(self.iso, kernels.image(machine.kernel), files, machine.command_line)
+        self.make_cd(files)
+
+    def make_cd(self, files: Mapping[str, image.Content]) -> None:
+        """What it boots: the machine's kernel, with the lab's own files and these."""
+        image.make_iso(self.iso, kernels.image(self.machine.kernel), files,
+                       self.machine.command_line)
 
     def prepare(self, com1: Path | None) -> None:
         """What the emulator itself needs. `com1` is a terminal for the first serial port."""
