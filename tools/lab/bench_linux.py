@@ -8,6 +8,7 @@ much. Where it says all, most exits are the console's.
 """
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -26,6 +27,7 @@ QUIET = f"{LOUD} quiet"
 #: What a program of the guest prints for the FIFO's sake: lines, and characters in each with its
 #: carriage return and newline.
 LINES, LENGTH = 128, 65
+MEMORY = 128  # MiB, of each guest: step 10's default, and linux_kvm.cpp's
 #: Who boots what: the program, the command line, and words behind it.
 RUNS = {
     "step10": ("linux-step10", f"{LOUD} -- stop", ""),
@@ -132,8 +134,10 @@ class BareBoot(bochs.Boot):
 
 
 def bare_uptime(machine: Machine) -> float:
-    """Boots once without a hypervisor; returns the first process's uptime in seconds."""
-    boot = BareBoot(bochs.boot_folder("bench"), machine, {"initrd.gz": initrd()})
+    """Boots once without a hypervisor, with as much memory as a guest has; returns the first
+    process's uptime in seconds."""
+    boot = BareBoot(bochs.boot_folder("bench"), dataclasses.replace(machine, memory=MEMORY),
+                    {"initrd.gz": initrd()})
     said: list[str] = []
     outcome = boot.run(on_console=said.append)
     found = re.search(r"^@up (\d+\.\d+)$", "\n".join(said), re.MULTILINE)
