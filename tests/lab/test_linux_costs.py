@@ -13,6 +13,7 @@ from guest import OLDER, Case, Guest, in_guest
 
 from lab import bench_linux
 from lab.bench_linux import accepted
+from lab.bench_report import FOR_THE_BOOK
 
 #: Uptime at the first process, of that without a hypervisor.
 UPTIME = 1.05
@@ -57,3 +58,9 @@ def test_linux_costs_less_than_under_kvm(number: str) -> None:
     printed = {name: run["text-end"]["ticks"] - run["text"]["ticks"]
                for name, run in runs.items() if "text" in run}
     assert printed["step10-quiet"] <= printed["kvm-quiet"] / 5, printed
+
+
+@pytest.mark.parametrize("number", accepted())
+def test_book_shows_the_accepted_figures(number: str) -> None:
+    shown = (FOR_THE_BOOK / f"linux-{number}.txt").read_text(encoding="utf-8")
+    assert shown == bench_linux.text(accepted()[number]) + "\n"
