@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a Linux guest costs: under step 10, beside KVM, and beside no hypervisor at all.
 
-Bochs counts instructions, so what is measured repeats within a percent. The accepted figures, with
-those of KVM, are in bench/figures_linux.json; `./lab bench --linux --accept` takes new ones.
+Bochs counts instructions, so what is measured repeats within two percent. The accepted figures,
+with those of KVM, are in bench/figures_linux.json; `./lab bench --linux --accept` takes new ones.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lab.bench_report import FOR_THE_BOOK
 #: Uptime at the first process, of that without a hypervisor.
 UPTIME = 1.05
 #: Ticks and exits may grow by so much before somebody has to look at it.
-GROWN = 1.03
+GROWN = 1.05
 
 
 def files() -> dict[str, Any]:
