@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """./lab bench: what a VM exit costs in the floor, steps 05 and 07, and KVM, with the same guest;
-and how long an interrupt takes in step 09 and KVM.
+and how long an interrupt takes in step 09 and KVM. What a whole guest costs is in bench_linux.py.
 
 In the emulated PC the unit is the tick: Bochs counts one for each instruction, so the least of many
 batches is a number that repeats. On a processor the unit is the cycle of its time-stamp counter.
@@ -30,18 +30,18 @@ ROUNDS = 100
 BATCHES = 20
 KVM = ("irqbypass", "kvm", "kvm-intel")
 
-SCENARIO = """\
+#: From here on a scenario's output goes to the lab.
+TO_THE_LAB = """\
 stty -F /dev/ttyS1 115200 raw -echo
 exec >/dev/ttyS1 2>&1
 export INSMOD=/lab/bin/insmod
-sh /lab/bench/measure.sh /lab/bench {names}
 """
-LOAD_KVM = """\
+INSERT_KVM = """\
 for module in irqbypass kvm kvm-intel; do
   [ -e /lab/kernel/$module.ko ] && insmod /lab/kernel/$module.ko
 done
-sh /lab/bench/measure.sh /lab/bench kvm kvm-pc
 """
+MEASURE = "sh /lab/bench/measure.sh /lab/bench"
 
 
 def flat_program(stem: str, address: int = 0x1000) -> Path:
@@ -59,10 +59,15 @@ def flat_program(stem: str, address: int = 0x1000) -> Path:
 
 def kvm_client(stem: str = "kvm-client") -> Path:
     """A program that runs a guest in KVM."""
-    target = PLACE / stem
-    with locked(PLACE / f"{stem}.lock"):
-        _tool(platforms.debian().compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
-              target, BENCH / f"{stem.replace('-', '_')}.c")
+    return host_program(stem, BENCH / f"{stem.replace('-', '_')}.c")
+
+
+def host_program(name: str, source: Path, *flags: str) -> Path:
+    """A program of bench/ that runs in the machine, built into PLACE under this name."""
+    target = PLACE / name
+    with locked(PLACE / f"{name}.lock"):
+        _tool(platforms.debian().compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", *flags,
+              "-o", target, source)
     return target
 
 
@@ -155,7 +160,8 @@ def in_machine(machine: bochs.Machine, yes: bool) -> Costs:
         **files(machine.kernel, folder / "modules", yes),
         "lab/bench/kvm-client": kvm_client(), "lab/bench/kvm-pc": kvm_client("kvm-pc"),
         **kvm_modules(machine.kernel),
-        "lab/scenario": SCENARIO.format(names=names) + LOAD_KVM}
+        "lab/scenario": (f"{TO_THE_LAB}{MEASURE} {names}\n"
+                         f"{INSERT_KVM}{MEASURE} kvm kvm-pc\n")}
     boot = bochs.Boot(folder, machine, content)
     lines: list[str] = []
     with ui.busy(f"Measuring on {machine} in the Bochs emulator (about a minute)"):

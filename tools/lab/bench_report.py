@@ -55,6 +55,13 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
 
 
+def columns(rows: list[list[str]]) -> str:
+    """A table as text: the first column to the left, all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *(
+        cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]) for line in rows)
+
+
 @dataclass
 class Costs:
     """Ticks or cycles of a round trip, by who answers and what made the guest exit."""
@@ -89,13 +96,9 @@ class Costs:
             cells += [f"{self._value(above, row) / self._value(below, row):.1f}"
                       for above, below in ratios]
             rows.append([title, *cells])
-        widths = [max(len(line[column]) for line in rows) for column in range(len(head))]
-        lines = ["  ".join([line[0].ljust(widths[0]),
-                            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
-                 for line in rows]
         note = ("no trace: step 05 with trace=0"
                 + ("; step 07: its guest gets #UD without an exit" if "step07" in names else ""))
-        return "\n".join([f"{self.machine}: {self.unit}", "", *lines, "", note,
+        return "\n".join([f"{self.machine}: {self.unit}", "", columns(rows), "", note,
                           *(["", self._interrupt_text()] if self.interrupts else [])])
 
     def _interrupt_text(self) -> str:

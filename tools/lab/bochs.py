@@ -166,7 +166,12 @@ class Boot:
         self._lines, self._first, self._last = 0, 3.0, 0.0  # see hang()
         folder.mkdir(parents=True, exist_ok=True)
         self.prepare(com1)
-        image.make_iso(self.iso, kernels.image(machine.kernel), files, machine.command_line)
+        self.make_cd(files)
+
+    def make_cd(self, files: Mapping[str, image.Content]) -> None:
+        """What it boots: the machine's kernel, with the lab's own files and these."""
+        kernel = kernels.image(self.machine.kernel)
+        image.make_iso(self.iso, kernel, files, self.machine.command_line)
 
     def prepare(self, com1: Path | None) -> None:
         """What the emulator itself needs. `com1` is a terminal for the first serial port."""
@@ -246,8 +251,7 @@ class Boot:
         shutil.rmtree(self.folder / "cd", ignore_errors=True)
 
     def stopped(self) -> Outcome | None:
-        """An outcome if its CPU has stopped for good. (Bochs 2.7 and 3.0 end by it, 3.1 does not.)
-        """
+        """An outcome if its CPU has stopped for good. Bochs 2.7 and 3.0 end by it, not 3.1."""
         if TRIPLE_FAULT in tail(self.log):
             return Outcome("triple fault", "its CPU stopped with a triple fault")
         return None

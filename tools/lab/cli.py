@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bench, bochs, build, check, clean, compile_commands, container, debug,
+from . import (bench, bench_linux, bochs, build, check, clean, compile_commands, container, debug,
                docs, grade, kernels, linux, machine, packages, platforms, proc, qemu, run, shell,
                steps, test, ui)
 from .common import LabError, UsageError, choose_steps
@@ -133,10 +133,14 @@ def _add_guest_commands(commands: _Commands) -> None:
   ./lab bench                        in the emulated PC, where a tick is an instruction
   ./lab bench --kernel stable --json
   ./lab bench --here                 on this machine's own VT-x, in cycles: loads modules here
+  ./lab bench --linux                a whole boot of Linux, under step 10 and under KVM
   ./lab bench --accept               write bench/figures.json, for the book and the tests
 """, _bench)
     _take_machine(one)
-    one.add_argument("--here", action="store_true", help="on this machine, not in the emulated PC")
+    where = one.add_mutually_exclusive_group()
+    where.add_argument("--here", action="store_true",
+                       help="on this machine, not in the emulated PC")
+    where.add_argument("--linux", action="store_true", help="the boot of a Linux, not single exits")
     one.add_argument("--json", action="store_true", help="print JSON")
     one.add_argument("--accept", action="store_true", help="write the figures into the tree")
 
@@ -280,6 +284,8 @@ def _build(args: Arguments) -> int:
 
 
 def _bench(args: Arguments) -> int:
+    if args.linux:
+        return bench_linux.run(_machine(args), args.json, args.accept, args.yes)
     return bench.run(_machine(args), args.here, args.json, args.accept, args.yes)
 
 

@@ -125,6 +125,14 @@ def _applets(busybox: Path) -> list[str]:
 def make_iso(target: Path, kernel: kernels.Image, files: Mapping[str, Content],
              command_line: str = "") -> None:
     """Writes a bootable CD image with a kernel, the base and a boot's own files."""
+    write_iso(target, kernel.vmlinuz, {"base.gz": base(), "extra.gz": pack(files)},
+              f"{COMMAND_LINE} {command_line}")
+
+
+def write_iso(target: Path, kernel: Path, initrds: Mapping[str, Content],
+              command_line: str) -> None:
+    """Writes a bootable CD image with a kernel, its command line, and its initrds in this order.
+    """
     folder = target.parent / "cd"
     (folder / "isolinux").mkdir(parents=True, exist_ok=True)
     for source in (Path("/usr/lib/ISOLINUX/isolinux.bin"),
@@ -133,15 +141,21 @@ def make_iso(target: Path, kernel: kernels.Image, files: Mapping[str, Content],
             raise LabError(f"{source} is missing; packages isolinux and syslinux-common have it"
                            " (./lab setup).")
         (folder / "isolinux" / source.name).write_bytes(source.read_bytes())
-    (folder / "extra.gz").write_bytes(pack(files))
+    grafts = [f"vmlinuz={kernel}"]
+    for name, content in initrds.items():
+        if not isinstance(content, Path):
+            (folder / name).write_bytes(_bytes(content))
+        else:
+            grafts.append(f"{name}={content}")
     (folder / "isolinux" / "isolinux.cfg").write_text(
-        "default lab\nprompt 0\nlabel lab\n  kernel /vmlinuz\n  initrd /base.gz,/extra.gz\n"
-        f"  append {COMMAND_LINE} {command_line}\n", encoding="ascii")
+        "default lab\nprompt 0\nlabel lab\n  kernel /vmlinuz\n"
+        f"  initrd {','.join(f'/{name}' for name in initrds)}\n"
+        f"  append {command_line}\n", encoding="ascii")
     log = target.parent / "xorriso.log"
     status = proc.run_logged(
         ["xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", str(target),
          "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat",
          "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "-graft-points",
-         str(folder), f"vmlinuz={kernel.vmlinuz}", f"base.gz={base()}"], log)
+         str(folder), *grafts], log)
     if status != 0:
         raise LabError(f"xorriso could not make the boot CD. Log: {shown(log)}")
