@@ -9,6 +9,7 @@ import gzip
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -134,6 +135,16 @@ def test_a_kernel_that_does_not_come_up_is_noticed(scratch: Path) -> None:
     assert boot.hang(seen) is None
     boot.spent *= 3
     assert boot.hang(seen) is None
+
+
+def test_a_busy_machine_does_not_age_a_boot(scratch: Path) -> None:
+    """What counts is the emulator's processor time, unless it stands still."""
+    boot = FakeBoot(scratch)
+    boot.spent = 30
+    boot._started = time.monotonic() - 100
+    assert boot.age() == 30
+    boot._started = time.monotonic() - 400
+    assert 100 <= boot.age() < 110
 
 
 @pytest.mark.parametrize("cpu, text, cause", [

@@ -163,6 +163,7 @@ class Boot:
         self.iso = folder / "boot.iso"
         self.flags: tuple[str, ...] = ()  # more for the emulator
         self._child: subprocess.Popen[Any] | None = None
+        self._started = 0.0
         self._lines, self._first, self._last = 0, 3.0, 0.0  # see hang()
         folder.mkdir(parents=True, exist_ok=True)
         self.prepare(com1)
@@ -187,14 +188,13 @@ class Boot:
     def run(self, limit: float = LIMIT, on_console: Callable[[str], None] = lambda line: None,
             on_result: Callable[[str], None] = lambda line: None, silence: float = 900.0,
             tick: Callable[[], None] = lambda: None) -> Outcome:
-        """Boots and waits for the end, for at most `limit` seconds of the emulator's processor
-        time or, should it stand still, four times as many of wall time.
+        """Boots and waits for the end, for at most `limit` seconds as age() counts them.
 
         The callbacks get each line of the console (kernel log) and of the second serial port
         (results) as it comes. `silence` bounds the time without any output. `tick` is called
         several times a second.
         """
-        started = time.monotonic()
+        self._started = time.monotonic()
         watch = Watch(self.console, self.results, on_console, on_result,
                       panic_is_the_end="panic=-1" not in self.machine.command_line)
         outcome = None
@@ -207,12 +207,12 @@ class Boot:
                 outcome = watch.verdict(ended) or self.stopped() or self.hang(watch)
                 if ended:
                     outcome = outcome or self.ending(child.returncode)
-                elif max(self.cpu_seconds(), (time.monotonic() - started) / 4) > limit:
+                elif self.age() > limit:
                     outcome = Outcome("timeout", f"it was not done after {limit:.0f} s")
                 elif time.monotonic() - watch.heard > silence:
                     outcome = Outcome("timeout", f"it printed nothing for {silence:.0f} s"
                                       f" {watch.after()}")
-        outcome.seconds = time.monotonic() - started
+        outcome.seconds = time.monotonic() - self._started
         if outcome.good:
             self.forget_cd()
         return watch.completed(outcome)
@@ -234,6 +234,10 @@ class Boot:
             return None
         return Outcome("silent", "its kernel does not come up, and said nothing more"
                        f" {watch.after()}")
+
+    def age(self) -> float:
+        """The emulator's processor time or, should it stand still, a quarter of the wall time."""
+        return max(self.cpu_seconds(), (time.monotonic() - self._started) / 4)
 
     def cpu_seconds(self) -> float:
         """The processor time that the emulator has taken: unlike the wall clock, it does not depend
