@@ -31,6 +31,14 @@ HEADER = bytes.fromhex("".join(re.findall(r"^000[12][0f]0 (.+)$", session("heade
 PLACE, MEMORY = 0x1000000, 0x3378000
 
 
+def about(pattern: str, page: str, value: float, part: float = 0.05) -> None:
+    """The page gives a number as it is from run to run: about this one."""
+    found = re.search(pattern, page)
+    assert found, pattern
+    said = float(found[1].replace(",", ""))
+    assert abs(said - value) <= part * value, (pattern, said, value)
+
+
 def field(offset: int, size: int) -> int:
     return int.from_bytes(HEADER[offset - 0x1f0:offset - 0x1f0 + size], "little")
 
@@ -53,6 +61,13 @@ def test_header_of_the_kernel() -> None:
     assert f"is {PLACE:#x}, and ``init_size`` is {MEMORY:#x}" in page
     assert f"all up to {PLACE + MEMORY:#x}, which is {(PLACE + MEMORY) / 2 ** 20:.1f} MiB" in page
     assert f"file has {size * 16 / 2 ** 20:.1f}." in page
+
+
+def test_lines_of_the_figure() -> None:
+    """Timer and serial line raise the interrupts that the figure of the machine names."""
+    figure = (ROOT / "docs/figures/linux-machine.svg").read_text(encoding="utf-8")
+    irq = re.search(r"irq = (\d+);", source("uart.hpp"))
+    assert irq and set(re.findall(r">IRQ (\d+)<", figure)) == {"0", irq[1]}
 
 
 def test_memory_of_the_figure() -> None:
@@ -98,28 +113,44 @@ def test_causes_of_the_uart() -> None:
 
 
 def test_what_one_boot_costs() -> None:
-    """The counts of the text are those of the session, and what is calculated from them."""
+    """The counts of the text are about those of the session, and so is what is calculated from
+    them. They differ a little from run to run, and from one of Debian's kernels to the next."""
     page = " ".join(chapter("10-why-it-boots").split())
     totals, ports = exits_chart.numbers(session("exits"))
     words = dict(re.findall(r"(\w+)=(\w+)", session("exits").split("\n", 1)[0]))
     exits, scopes = int(words["exits"]), int(words["scopes"])
     ticks = int(words["ms"]) * 100_000
     assert sum(totals.values()) == exits
-    for number in (ports["uart"], totals[10, "CPUID"], int(words["ms"]), exits, scopes,
-                   int(words["injected"]), totals[1, "External interrupt"]):
-        assert f"{number:,}" in page, number
-    assert f"only {totals[7, 'Interrupt window']} interrupt windows" in page
-    assert f"are {ticks / 1e6:.0f} million ticks" in page
+    assert "more than 1,000 CPUIDs" in page and 1000 < totals[10, "CPUID"] < 1300
+    assert "more than 1,000 injected interrupts" in page and 1000 < int(words["injected"]) < 2000
+    about(r"The UART had about ([\d,]+) accesses", page, ports["uart"])
+    about(r"about (\d+) interrupt windows", page, totals[7, "Interrupt window"], 0.2)
+    about(r"existed for about ([\d.]+) s", page, ticks / 1e8)
+    about(r"s, or (\d+) million ticks", page, ticks / 1e6)
+    about(r"For about ([\d,]+) exits", page, exits)
+    about(r"There were about ([\d,]+) scopes", page, scopes)
+
     first = records("first")
-    assert all(640 < after[2] - before[2] < 690 for before, after in zip(first[:7], first[1:8])
-               if before[0] == after[0] == 10)
-    assert f"be {exits * 660 / 1e6:.0f} million ticks, about {exits * 66000 / ticks:.1f}%" in page
+    apart = [after[2] - before[2] for before, after in zip(first[:7], first[1:8])
+             if before[0] == after[0] == 10]
     tick = records("tick")
-    count = [after[2] - before[2] for before, after in zip(tick, tick[1:])
-             if before[1] == 0x400040]
-    assert all(4150 < ticks_after < 4250 for ticks_after in count) and len(count) == 2
-    assert tick[5][2] - tick[4][2] == 659 and "only 660" in page
-    assert f"{scopes * 3500 / 1e6:.0f} million ticks, {scopes * 350000 / ticks:.1f}%" in page
+    behind_40 = [after[2] - before[2] for before, after in zip(tick, tick[1:])
+                 if before[1] == 0x400040]
+    behind_80 = tick[5][2] - tick[4][2]
+    assert len(apart) == 5 and len(behind_40) == 2 and tick[4][1] == 0x800040
+    for count in apart:
+        about(r"are about (\d+) ticks apart", page, count)
+    for count in behind_40:
+        about(r"counts about ([\d,]+) until", page, count)
+    about(r"only about (\d+)\. A write", page, behind_80)
+    about(r"A scope costs about ([\d,]+) ticks", page, behind_40[0] - behind_80)
+
+    each, scope = sum(apart) / len(apart), behind_40[0] - behind_80
+    about(r"exits that would be (\d+) million", page, exits * each / 1e6)
+    about(r"or ([\d.]+)% of the time", page, exits * each * 100 / ticks)
+    about(r"scopes: (\d+) million", page, scopes * scope / 1e6)
+    about(r"million ticks, or ([\d.]+)%\. So in", page, scopes * scope * 100 / ticks)
+    about(r"in about (\d+) of 100", page, 100 - (exits * each + scopes * scope) * 100 / ticks, 0.01)
     assert totals[30, "I/O instruction"] > 0.8 * exits and ports["uart"] > exits / 2
 
 

@@ -76,10 +76,10 @@ def chosen(lines: list[str], *patterns: str) -> list[str]:
     return found
 
 
-def beginning(lines: list[str]) -> list[str]:
-    """The heading and the first exits that the guest itself has caused."""
-    own = [line for line in lines if re.match(r"#|\d+  (?!1 |52 )", line)]
-    return own[:13]
+def own(lines: list[str]) -> list[str]:
+    """The heading and the exits that the guest itself has caused. When the host's interrupts and
+    the VMX-preemption timer come is different in each run."""
+    return [line for line in lines if re.match(r"# exit|\d+  (?!1 |7 |52 )", line)]
 
 
 def tick(lines: list[str]) -> list[str]:
@@ -141,14 +141,13 @@ def test_book_step10_exits(case: Case) -> None:
     compare("linux-exits", [*said["status"], *totals])
     if expected.accepts():
         exits_chart.keep()
-    records = [line for line in exits if re.match(r"\d+  ", line)]
-    compare("linux-off", records[-3:])
+    compare("linux-off", own(exits)[-3:])
 
 
 @RUN
 def test_book_step10_first(case: Case) -> None:
     """How a guest begins."""
-    compare("linux-first", beginning(parts(case)["first"]))
+    compare("linux-first", own(parts(case)["first"])[:13])
 
 
 @RUN
@@ -159,13 +158,17 @@ def test_book_step10_tick(case: Case) -> None:
 
 @RUN
 def test_book_step10_first_in_64_bit_code(case: Case) -> None:
-    compare("linux-first-64", beginning(parts(case)["first64"]))
+    compare("linux-first-64", own(parts(case)["first64"])[:13])
 
 
 @RUN
 def test_book_step10_header(case: Case) -> None:
-    """Two lines of the kernel's file, which the chapter takes apart."""
-    compare("linux-header", parts(case)["header"])
+    """Two lines of the kernel's file, which the chapter takes apart. In the next kernel of Debian
+    the sizes may be others, but not the places of the marks."""
+    lines = parts(case)["header"]
+    header = bytes.fromhex("".join(re.findall(r"^000\w{3} (.+)$", "\n".join(lines), re.MULTILINE)))
+    assert header[0xe:0x10] == b"\x55\xaa" and header[0x12:0x16] == b"HdrS", lines
+    compare("linux-header", lines, lambda line: re.sub(r"\b[0-9a-f]{2}\b", "#", line))
 
 
 @RUN
@@ -185,7 +188,6 @@ def test_book_step10_silent(case: Case) -> None:
 @RUN
 def test_book_step10_reboot(case: Case) -> None:
     said = parts(case)
-    records = [line for line in said["exits2"] if re.match(r"\d+  ", line)]
-    compare("linux-reboot", [*said["again"], *records[-3:], *said["status2"],
+    compare("linux-reboot", [*said["again"], *own(said["exits2"])[-3:], *said["status2"],
                              *(f"{MODULE}: {line}" for line in case.log_of(MODULE)
                                if "restarted its machine" in line)])

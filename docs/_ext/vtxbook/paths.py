@@ -33,7 +33,9 @@ def step(number: str) -> Path:
 
 def chapter(number: str) -> list[Path]:
     """The pages about a step, in their order: the one with the folder's name is the first."""
-    return sorted(DOCS.glob(f"steps/{number}-*.rst"))
+    first = {folder.name[4:] for folder in steps()}
+    return sorted(DOCS.glob(f"steps/{number}-*.rst"),
+                  key=lambda page: (page.stem not in first, page))
 
 
 def code_files(folder: Path) -> list[Path]:
