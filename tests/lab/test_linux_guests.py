@@ -161,8 +161,8 @@ def test_linux_boots_while_its_thread_is_moved(case: Case) -> None:
 
 #: A kernel of one part and five instructions, as an ELF file: MOV DX, 3F8h; OUT DX, AL; JMP to OUT.
 CHATTERBOX = struct.pack(
-    "<4s4B8xHHIQQQIHHHHHH IIQQQQQQ", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0x100000, 64, 0, 0, 64, 56, 1,
-    0, 0, 0, 1, 5, 120, 0, 0x100000, 7, 0x1000, 0x1000) + bytes.fromhex("66baf803eeebfd")
+    "<4s4B8xHHIQQQIHHHHHH IIQQQQQQ", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0x100000, 64, 0, 0, 64, 56,
+    1, 0, 0, 0, 1, 5, 120, 0, 0x100000, 7, 0x1000, 0x1000) + bytes.fromhex("66baf803eeebfd")
 
 
 @guest.in_guest(TWO, f"""{LINUX}

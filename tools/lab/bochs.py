@@ -242,12 +242,7 @@ class Boot:
     def cpu_seconds(self) -> float:
         """The processor time that the emulator has taken: unlike the wall clock, it does not depend
         on what else the machine does. 0 when it has ended."""
-        try:
-            stat = Path(f"/proc/{self._child.pid}/stat").read_text() if self._child else ""
-        except OSError:
-            return 0.0
-        times = stat.rpartition(")")[2].split()[11:13]  # utime and stime
-        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+        return proc.cpu_seconds(self._child.pid) if self._child else 0.0
 
     def forget_cd(self) -> None:
         """Removes what is only of use to look into a failure."""

@@ -115,3 +115,13 @@ def run_logged(command: Sequence[str], log: Path, *, on_line: Callable[[str], No
                 if on_line:
                     on_line(line.rstrip("\n"))
             return child.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has taken; 0 if there is none with this number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    times = stat.rpartition(")")[2].split()[11:13]  # utime and stime
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
