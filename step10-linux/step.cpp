@@ -6,6 +6,7 @@
 
 #include "blob.hpp"
 #include "guest.hpp"
+#include "interrupts.hpp"
 #include "kernel.h"
 #include "load_linux.hpp"
 #include "page.hpp"
@@ -14,7 +15,9 @@
 #include "step.h"
 #include "tell.hpp"
 #include "trace.hpp"
+#include "vmx/log_failure.hpp"
 #include "vmx_check.hpp"
+#include "vmx_operation.hpp"
 
 using namespace vtx;
 
@@ -238,6 +241,19 @@ void show_exits(vtx_table *table) {
     vtx_unlock();
 }
 
+/// Enters VMX operation once, and leaves it again. So if somebody else holds VMX, insmod says so,
+/// and not only the first guest. Returns 0, or a negative errno after a sentence in the log.
+int try_vmx(const Vcpu &vcpu) {
+    Failure failure;
+    {
+        const InterruptsOff interrupts_off;
+        const VmxOperation operation(vcpu.vmxon, vcpu.vmx, failure);
+    }
+    if (failure)
+        log_failure(failure);
+    return failure.error();
+}
+
 } // namespace
 
 int step_start() {
@@ -251,6 +267,8 @@ int step_start() {
         return -VTX_ENOMEM;
     }
     if (const int error = vcpu->prepare())
+        return error;
+    if (const int error = try_vmx(*vcpu))
         return error;
     vcpu->speculation.tell();
 
