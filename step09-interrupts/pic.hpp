@@ -32,7 +32,7 @@ public:
     }
 
     /// True if the chip interrupts: its output INT is high. Asked before each VM entry, and seldom
-    /// true, so the lines are looked at one by one only if one may be.
+    /// true, so the lines are looked at one by one only if one is requested.
     bool interrupts() const { return requests_ != 0 && next() < 8; }
 
     /// The processor acknowledges. Gives the line, 0 to 7. If no request is left, that is 7, and 7
