@@ -106,12 +106,57 @@ void vtx_fpu_end(void);
  *  be another one a moment later. Allowed with interrupts off. */
 unsigned int vtx_current_cpu(void);
 
+/** The number of logical processors that this machine can ever have: numbers are below it. */
+unsigned int vtx_cpu_limit(void);
+
+/** True if the logical processor is online now. */
+bool vtx_cpu_online(unsigned int cpu);
+
 /** Runs `work(context)` on every online logical processor in turn, with interrupts off, and
  *  after each one `then(cpu, context)` in the caller's own context, where printing is allowed.
  *  Stops at the first `then` that returns non-zero, and returns that; otherwise 0.
  *  No processor goes on- or offline meanwhile. */
 int vtx_visit_cpus(void (*work)(void *context), int (*then)(unsigned int cpu, void *context),
 		   void *context);
+
+/* ---- common/kernel/hotplug.c ------------------------------------------------------------ */
+
+/** Calls `join(cpu)` on every online logical processor, and on each one that comes online later;
+ *  `part(cpu)` on each one that goes offline, and on all of them before the machine sleeps (after
+ *  which they join again) or restarts. Both run in a thread of that processor, with interrupts on,
+ *  and may sleep; except that after a panic `part` is called where the panic is.
+ *  If one `join` returns an error, those before it part again, and that is returned; if it comes
+ *  online later, it stays offline. Counts as a point that can fail (`fail_at`). */
+int vtx_cpus_join(int (*join)(unsigned int cpu), void (*part)(unsigned int cpu));
+
+/** Ends that: all processors part. */
+void vtx_cpus_part(void);
+
+/* ---- common/kernel/call_soon.c ----------------------------------------------------------- */
+
+/** Has `function()` called in an interrupt of this processor, as soon as it takes interrupts: it may
+ *  print. Itself it takes no lock, so it is allowed everywhere, as in an NMI handler. Always with
+ *  the same function. Calls that come before the first is done become one. */
+void vtx_call_soon(void (*function)(void));
+
+/** Returns when no such call is waiting or running. */
+void vtx_call_soon_wait(void);
+
+/* ---- common/kernel/module_loaded.c ------------------------------------------------------- */
+
+/** True if a module is loaded, or is part of the kernel: its name as lsmod prints it, at most 50
+ *  letters. May sleep. Always false where /sys is not mounted. */
+bool vtx_module_loaded(const char *name);
+
+/* ---- common/kernel/page_tables.c --------------------------------------------------------- */
+
+/** Fills a page with the upper half of the page-table level that CR3 points to at the moment: the
+ *  kernel's part, which is the same in each process. The lower half becomes empty. Allowed with
+ *  interrupts off. */
+void vtx_copy_kernel_half(void *page);
+
+/** True if programs run with page tables that lack the kernel (page-table isolation). */
+bool vtx_page_tables_isolated(void);
 
 /* ---- common/kernel/time.c --------------------------------------------------------------- */
 
@@ -240,12 +285,6 @@ void vtx_threads_stop(void);
 
 /** Sleeps for at least so many milliseconds. */
 void vtx_sleep(unsigned int milliseconds);
-
-/** The number of logical processors that this machine can ever have: numbers are below it. */
-unsigned int vtx_cpu_limit(void);
-
-/** True if the logical processor is online now. */
-bool vtx_cpu_online(unsigned int cpu);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,16 @@ unsigned int vtx_current_cpu(void)
 	return raw_smp_processor_id();
 }
 
+unsigned int vtx_cpu_limit(void)
+{
+	return nr_cpu_ids;
+}
+
+bool vtx_cpu_online(unsigned int cpu)
+{
+	return cpu_online(cpu);
+}
+
 int vtx_visit_cpus(void (*work)(void *context), int (*then)(unsigned int cpu, void *context),
 		   void *context)
 {

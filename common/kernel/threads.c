@@ -3,7 +3,6 @@
  * One kernel thread per logical processor, made, parked and woken by Linux's own hotplug code
  * (the one that also keeps its ksoftirqd threads).
  */
-#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/percpu.h>
@@ -57,14 +56,4 @@ void vtx_threads_stop(void)
 void vtx_sleep(unsigned int milliseconds)
 {
 	msleep(milliseconds);
-}
-
-unsigned int vtx_cpu_limit(void)
-{
-	return nr_cpu_ids;
-}
-
-bool vtx_cpu_online(unsigned int cpu)
-{
-	return cpu_online(cpu);
 }

@@ -129,6 +129,12 @@ violated_fixed_bits(std::uint64_t value, std::uint64_t fixed0, std::uint64_t fix
     asm volatile("mov %0, %%cr2" : : "r"(value) : "memory");
 }
 
+/// Writes CR3. With bit 63 clear this forgets the translations of the PCID in it, or without PCIDs
+/// all that are not global.
+[[gnu::always_inline]] inline void write_cr3(std::uint64_t value) {
+    asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
 /// Writes CR4. A reserved bit gives \#GP, and so does clearing CR4.VMXE in VMX operation.
 /// Linux's shadow copy of CR4 is not changed: keep interrupts off until the old value is back.
 [[gnu::always_inline]] inline void write_cr4(std::uint64_t value) {

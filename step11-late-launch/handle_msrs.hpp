@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/// \file
+/// RDMSR and WRMSR, as far as they leave the guest.
+#pragma once
+
+#include <cstdint>
+
+#include "exit.hpp"
+#include "msr_bitmap.hpp"
+#include "x86/msr.hpp"
+
+namespace vtx {
+
+/// RDMSR: IA32_FEATURE_CONTROL says that firmware allows no VMX. Others do not exist: those that
+/// tell of VMX, and numbers that the bitmap has no bit for, in which no processor has a register.
+inline Action handle_rdmsr(const Exit &exit) {
+    GuestRegisters &registers = exit.registers;
+    if (Msr{static_cast<std::uint32_t>(registers.rcx)} != Msr::feature_control)
+        return exit.raise(Vector::general_protection);
+    const std::uint64_t value = read_msr(Msr::feature_control) &
+                                ~(FeatureControl::vmx_inside_smx | FeatureControl::vmx_outside_smx);
+    registers.rax = static_cast<std::uint32_t>(value);
+    registers.rdx = value >> 32;
+    return exit.skip_instruction();
+}
+
+/// WRMSR: an MTRR means that memory types change, and our EPT has the old ones. Everything else is
+/// refused, as a locked register or one that does not exist refuses it.
+inline Action handle_wrmsr(const Exit &exit) {
+    const auto msr = static_cast<std::uint32_t>(exit.registers.rcx);
+    return is_mtrr(msr) ? exit.give_up(msr) : exit.raise(Vector::general_protection);
+}
+
+} // namespace vtx

@@ -1,0 +1,1 @@
+dmesg -n 8; reboot -f

@@ -1,0 +1,1 @@
+ins step11_late_launch; echo "rc $?"; prog
