@@ -54,7 +54,7 @@ copybutton_line_continuation_character = "\\"
 copybutton_only_copy_prompt_lines = True
 copybutton_selector = "div.highlight pre:not(.output pre, .stepdiff pre, .highlight-source pre)"
 
-epub_title = "VtxTutorial: a hypervisor in eleven steps"
+epub_title = "VtxTutorial: a hypervisor in twelve steps"
 epub_author = author
 epub_show_urls = "no"
 epub_use_index = False

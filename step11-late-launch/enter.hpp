@@ -27,6 +27,7 @@ inline int enter(Processor &processor) {
 
     failure = {};
     processor.report = {};
+    processor.launched = false;
     processor.operation.emplace(processor.vmxon, shared.vmx, failure);
     if (!failure) {
         processor.vmcs.emplace(processor.region, failure);

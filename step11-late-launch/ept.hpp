@@ -73,6 +73,7 @@ private:
         constexpr std::uint64_t size = page_size << (9 * (level - 1)); // of what one entry maps
         for (unsigned i = 0; i < page_table_entries && base + i * size < plan.end; i++) {
             const std::uint64_t address = base + i * size;
+            // [exercise 11-2]
             const bool is_watched = plan.watched - address < size;
             const MemoryTypes::Piece piece = plan.types.of(address, size);
             if (level == 1 || (level < 4 && piece.uniform && !is_watched)) {
@@ -85,6 +86,7 @@ private:
                     return false;
                 table.entries()[i] = EptEntry::table(next->physical()).value;
             }
+            // [exercise 11-2]
         }
         return true;
     }

@@ -15,6 +15,7 @@ namespace vtx {
 constexpr CpuidResult
 guest_cpuid(std::uint32_t leaf, std::uint32_t subleaf, CpuidResult own, std::uint64_t guest_cr4) {
     constexpr std::uint32_t ospke = 1u << 4;
+    // [exercise 11-1]
     if (leaf == 1) {
         own.ecx &= ~(Cpuid1Ecx::vmx | Cpuid1Ecx::osxsave);
         own.ecx |= Cpuid1Ecx::hypervisor;
@@ -26,8 +27,9 @@ guest_cpuid(std::uint32_t leaf, std::uint32_t subleaf, CpuidResult own, std::uin
         // By convention a hypervisor gives its name here: "VtxTutorial" and a zero.
         own = {0x40000000, 0x54787456, 0x726f7475, 0x006c6169};
     } else if (leaf > 0x40000000 && leaf <= 0x400000ff) {
-        own = {}; // nor does a hypervisor below us show
+        own = {}; // and a hypervisor below us does not show
     }
+    // [exercise 11-1]
     return own;
 }
 

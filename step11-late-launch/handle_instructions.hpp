@@ -34,8 +34,8 @@ inline bool is_valid_xcr0(std::uint64_t value) {
     return all_or_none(mpx) && all_or_none(avx512) && all_or_none(amx);
 }
 
-/// XSETBV. The processor has only one XCR0, and it is the guest's. A program may not change it: the
-/// SDM lets that fault go first, but Bochs 2.7 exits.
+/// XSETBV. The processor has only one XCR0, and it is the guest's. A program may not change it. By
+/// the SDM its attempt faults and does not exit, but in Bochs 2.7 it exits.
 inline Action handle_xsetbv(const Exit &exit) {
     const GuestRegisters &registers = exit.registers;
     const std::uint64_t value = registers.rdx << 32 | static_cast<std::uint32_t>(registers.rax);
@@ -45,19 +45,21 @@ inline Action handle_xsetbv(const Exit &exit) {
     return exit.skip_instruction();
 }
 
-/// INVD drops the caches without writing them back: ours and the memory of all Linux with them. Few
-/// would miss what WBINVD does more.
+/// INVD drops the caches without writing them to memory first. All that Linux and we have written
+/// lately would be lost. WBINVD writes it first, which is always allowed.
 inline Action handle_invd(const Exit &exit) {
     asm volatile("wbinvd" ::: "memory");
     return exit.skip_instruction();
 }
 
-/// VMCALL. From one address in our own module it means: leave. Else there is no VMX here, and who
-/// executes it gets what any processor without VMX gives.
+/// VMCALL. From one address in our own module it means: leave. Any other VMCALL raises \#UD, as on
+/// a processor without VMX.
 inline Action handle_vmcall(const Exit &exit) {
+    // [exercise 11-3]
     const auto ours = reinterpret_cast<std::uint64_t>(late_return_vmcall);
     if (exit.vmcs.read(FieldNatural::guest_rip) != ours)
         return exit.raise(Vector::invalid_opcode);
+    // [exercise 11-3]
     exit.processor.state = Processor::State::outside;
     exit.skip_instruction();
     return Action::leave;

@@ -11,8 +11,8 @@
 
 namespace vtx {
 
-/// RDMSR: IA32_FEATURE_CONTROL says that firmware allows no VMX. Others do not exist: those that
-/// tell of VMX, and numbers that the bitmap has no bit for, in which no processor has a register.
+/// RDMSR: IA32_FEATURE_CONTROL says that firmware allows no VMX. All others raise \#GP, as if they
+/// did not exist: the MSRs of VMX, and numbers outside the bitmap, where no processor has an MSR.
 inline Action handle_rdmsr(const Exit &exit) {
     GuestRegisters &registers = exit.registers;
     if (Msr{static_cast<std::uint32_t>(registers.rcx)} != Msr::feature_control)
@@ -24,8 +24,8 @@ inline Action handle_rdmsr(const Exit &exit) {
     return exit.skip_instruction();
 }
 
-/// WRMSR: an MTRR means that memory types change, and our EPT has the old ones. Everything else is
-/// refused, as a locked register or one that does not exist refuses it.
+/// WRMSR: a write to an MTRR changes memory types, and our EPT has the old ones: give up. All other
+/// writes raise \#GP, as a locked MSR or one that does not exist would.
 inline Action handle_wrmsr(const Exit &exit) {
     const auto msr = static_cast<std::uint32_t>(exit.registers.rcx);
     return is_mtrr(msr) ? exit.give_up(msr) : exit.raise(Vector::general_protection);

@@ -64,8 +64,8 @@ inline void leave(Processor &processor, RootFrame &frame) {
     frame.rsp = vmcs.read(FieldNatural::guest_rsp);
     frame.ss = guest.segments.ss.value;
     frame.gs_base = guest.segments.gs_base;
-    // A program's page tables may lack the kernel, and with it this code. Then we go on with the
-    // kernel's for this program, where it may not execute: its first instruction is a page fault,
+    // A program's page tables may lack the kernel, and with it this code. Then we load the kernel's
+    // tables for this program. They do not let it execute: its first instruction is a page fault,
     // and Linux returns from that with the right ones.
     if (processor.shared->isolated && guest.segments.cs.rpl() == 3)
         guest.cr3 &= ~(std::uint64_t{3} << 11);
@@ -73,8 +73,8 @@ inline void leave(Processor &processor, RootFrame &frame) {
     processor.vmcs.reset();      // VMCLEAR
     processor.operation.reset(); // VMXOFF, and the CR4 of the launch
 
-    // Without PGE for a moment, because that forgets every translation: those of before the launch,
-    // which have no VPID, are out of date. \sdm{vmxoff-leave-vmx-operation}
+    // Clearing PGE drops all translations. Those from before the launch, which have no VPID, are
+    // out of date. \sdm{vmxoff-leave-vmx-operation}
     write_cr4(guest.cr4 & ~Cr4::pge);
     write_cr4(guest.cr4);
     write_cr0(guest.cr0);
@@ -82,8 +82,8 @@ inline void leave(Processor &processor, RootFrame &frame) {
     write_msr(Msr::sysenter_cs, guest.segments.sysenter_cs);
     write_msr(Msr::sysenter_esp, guest.segments.sysenter_esp);
     write_msr(Msr::sysenter_eip, guest.segments.sysenter_eip);
-    // Its first step is Linux's IDT. From there on NMIs go to Linux, whose page tables are loaded,
-    // and GS's base is the kernel's.
+    // It begins with Linux's IDT. From there on NMIs go to Linux: its page tables are loaded, and
+    // GS's base is the kernel's.
     { const HostRepair repair(guest.segments); }
     write_dr<7>(guest.dr7);
     write_msr(Msr::debugctl, guest.debugctl);

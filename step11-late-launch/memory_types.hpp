@@ -44,7 +44,7 @@ struct MemoryTypes {
     MemoryType otherwise = MemoryType::uncacheable; ///< Where no range is.
     std::uint64_t first_mib[fixed_count]{};         ///< The fixed registers: a byte a piece.
     std::size_t ranges = 0;                         ///< How many variable ranges are in use.
-    Range range[variable_limit]{};                  ///< They.
+    Range range[variable_limit]{};                  ///< The first `ranges` of these are.
 
     /// Reads the registers of the processor at hand. All processors have the same.
     void read() {

@@ -49,7 +49,7 @@ struct Processor {
         devirtualized, ///< It left because of an exit that we do not handle; `report` says which.
     };
 
-    /// It leaves unasked. `report` or `failure` says why, and is told as soon as Linux can.
+    /// It leaves without being asked. `report` or `failure` says why, and tell() logs it soon.
     void give_up() {
         state = State::devirtualized;
         to_tell = true;
@@ -58,6 +58,7 @@ struct Processor {
     Hypervisor *shared = nullptr;
     unsigned number = 0;
     State state = State::outside;
+    bool launched = false; ///< There was a VM exit since VMLAUNCH, so VMLAUNCH has succeeded.
     Failure failure{};
     Report report{};
     bool to_tell = false; ///< The report is new: nobody has put it in the log yet.

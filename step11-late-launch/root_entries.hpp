@@ -18,23 +18,28 @@ extern "C" [[gnu::used]] inline bool late_handle(vtx::RootFrame *frame) {
     const std::uint32_t field = vmcs.read(Field32::exit_reason);
     const ExitReasonField reason = decode_exit_reason(field);
 
-    // The launch failed while the processor loaded the guest's state. Back to late_launch(), which
-    // is where that state says.
+    // The entry failed while the processor loaded the guest's state. If it was the launch: back to
+    // late_launch(), which is where that state says. Else it is a mistake of ours in the VMCS.
     if (reason.entry_failure) {
         vmcs.fail(
             {.kind = Failure::Kind::entry,
              .value = field,
              .second_value = vmcs.read(FieldNatural::exit_qualification)});
-        frame->registers.rax = LATE_LAUNCH_ENTRY_FAILED;
+        if (processor.launched)
+            processor.give_up();
+        else
+            frame->registers.rax = LATE_LAUNCH_ENTRY_FAILED;
         return false;
     }
+    processor.launched = true;
     if (const auto number = static_cast<std::size_t>(reason.basic); number < exit_reason_limit)
         processor.exits[number]++;
     return handle({processor, vmcs, frame->registers, reason.basic}) == Action::resume;
 }
 
-/// Something arrived in root operation that belongs to Linux. The next VM entry delivers it. If it
-/// was to deliver an exception, that gives way: the guest's instruction will raise it again.
+/// Something arrived in root operation that belongs to Linux. The next VM entry delivers it. If a
+/// handler wanted to raise an exception, that is dropped: the guest executes the instruction again,
+/// and it exits again.
 extern "C" [[gnu::used]] inline void late_inject(vtx::RootFrame *frame) {
     using namespace vtx;
     CurrentVmcs &vmcs = *frame->processor->vmcs;

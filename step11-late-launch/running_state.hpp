@@ -19,8 +19,8 @@ inline constexpr std::uint64_t cr0_owned = Cr0::ne | Cr0::pe | Cr0::pg;
 /// The one bit of CR4 that is ours. The guest reads it as 0.
 inline constexpr std::uint64_t cr4_owned = Cr4::vmxe;
 
-/// What a segment register holds besides its selector. The processor shows it to nobody, so it is
-/// read where the processor took it from. \sdm{segment-descriptors}
+/// What a segment register holds besides its selector. No instruction reads that, so it is read
+/// from the descriptor table, where the processor took it from. \sdm{segment-descriptors}
 inline Segment segment_of(const HostState &now, Selector selector) {
     if (selector.is_null())
         return {selector, 0, 0, AccessRights::unusable()};

@@ -43,7 +43,7 @@ struct Step {
 
 constinit Step *loaded = nullptr;
 
-/// Puts into the log which processors have left unasked. Called soon after one did.
+/// Puts into the log which processors have left without being asked. Called soon after one did.
 void tell() {
     loaded->processors.for_each([](unsigned cpu, Processor &processor) {
         if (std::exchange(processor.to_tell, false))
@@ -67,7 +67,7 @@ int join(unsigned int cpu) {
         else
             log_failure(processor->failure);
     }
-    // One that cannot join later is better off without us than offline.
+    // At insmod an error undoes all. Later it would only keep this processor offline.
     if (error != 0 && loaded->complete) {
         vtx_log_error("cpu %u: stays outside VMX operation (error %d)", cpu, error);
         error = 0;
@@ -112,8 +112,8 @@ void show_watched(vtx_table *table) {
 constexpr vtx_append_file watched_file = {
     .empty = [] { return 0; }, .append = store_watched, .show = show_watched};
 
-/// Modules that enter VMX operation when somebody gives them a guest. They asked long ago whether
-/// there is VMX, so now they would meet a \#GP where they do not expect one.
+/// Modules that enter VMX operation when somebody gives them a guest. They looked for VMX when they
+/// were loaded, so they would now set CR4.VMXE, and meet a \#GP that they do not expect.
 constexpr const char *users_of_vmx[] = {"kvm_intel",   "step05_exits",     "step06_vmxoff",
                                         "step07_ept",  "step08_real_mode", "step09_interrupts",
                                         "step10_linux"};

@@ -21,7 +21,7 @@ inline std::uint64_t all_exits(const Processor &processor) {
     return sum;
 }
 
-/// Says why a processor left VMX operation unasked.
+/// Says why a processor left VMX operation without being asked.
 inline void log_report(unsigned cpu, const Processor &processor) {
     using ull = unsigned long long;
     const Report &report = processor.report;

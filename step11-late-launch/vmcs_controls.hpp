@@ -67,7 +67,7 @@ inline bool has_needed_ept(const VmxCapabilities &vmx) {
 }
 
 /// Controls without which an instruction raises \#UD in a guest, although CPUID shows it. Linux
-/// found these instructions when it booted, and uses them in its middle.
+/// found these instructions when it booted, and goes on using them.
 /// \sdm{table-definitions-of-secondary-processor-based-vm-execution-controls}
 inline ControlSet<SecondaryControl> controls_of_instructions() {
     const CpuidResult none{};

@@ -34,12 +34,12 @@ def ends_on(exercise: Exercise, cpu: str) -> str:
 
 def limit(exercise: Exercise) -> int:
     """Seconds of wall time for a boot. Those of step 10 boot a Linux in each case."""
-    return (1200 if exercise.number >= "10" else 300) * exercise.processors
+    return (1200 if exercise.boots_linux else 300) * exercise.processors
 
 
 def shared(exercise: Exercise, direction: str) -> str:
     """The tag of the boot that carries it with others. The two directions boot side by side."""
-    return f"exercises-{direction}{'-linux' if exercise.number >= '10' else ''}"
+    return f"exercises-{direction}{'-linux' if exercise.boots_linux else ''}"
 
 
 def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:

@@ -40,8 +40,15 @@ class Attempt:
         return errno.errorcode.get(self.status, str(self.status)) if self.status else "loads"
 
     @property
+    def told(self) -> list[tuple[int, str]]:
+        """Its lines, without what step 11 adds when one processor has refused: the others leave,
+        and at the end it says that none has joined."""
+        return [line for line in self.lines
+                if not re.match(r"cpu \d+: back, |not all processors could join", line[1])]
+
+    @property
     def last(self) -> str:
-        return self.lines[-1][1] if self.lines else ""
+        return self.told[-1][1] if self.told else ""
 
     def problems(self, expected: str, words: str) -> list[str]:
         """What is wrong with it. `words` is a pattern for the sentence of a refusal."""
@@ -61,8 +68,8 @@ class Attempt:
         return [f"{self.step}: {text}" for text in found]
 
     def _wrong_words(self, words: str) -> list[str]:
-        errors = [(level, text) for level, text in self.lines if level <= 3]
-        if not errors or self.lines[-1] != errors[-1]:
+        errors = [(level, text) for level, text in self.told if level <= 3]
+        if not errors or self.told[-1] != errors[-1]:
             return [f"the last line is not one at error level: {self.lines[-2:]}"]
         if len(errors) > 1 and "invalid for parameter" not in errors[-1][1]:
             return [f"more than one sentence: {errors}"]

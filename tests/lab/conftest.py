@@ -38,7 +38,9 @@ def _write(text: str) -> None:
 SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline"),
         "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07"),
         "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08"),
-        "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09")}
+        "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09"),
+        "11": ("test_programs_do_their_work", "test_many_launches_and_returns", "under_step11",
+               "nmi_storm_on_a_processor")}
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:

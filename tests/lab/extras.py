@@ -82,7 +82,8 @@ in_vm() {
   kill $vm; wait $vm
 }
 STEPS="step00_makefile step01_vmx_check step02_vmxon step03_vmcs step04_launch step05_exits
-       step06_vmxoff step07_ept step08_real_mode step09_interrupts step10_linux"
+       step06_vmxoff step07_ept step08_real_mode step09_interrupts step10_linux
+       step11_late_launch"
 # attempt [-u] STEP [PARAMETERS]: loads a step and unloads it again. Prints what happened in a form
 # that tests read: errno, CR4 of all CPUs, free pages, and the step's lines in the log. (Not by
 # busybox's insmod: it tries a second time when the first one fails, so refusals come twice.)

@@ -113,6 +113,21 @@ def probe() -> Path:
 
 
 @cache
+def late() -> Path:
+    """The program that runs while step 11 keeps its Linux as a guest: programs/late/."""
+    folder = OUTPUT / "late"
+    sources = sorted((HERE / "programs" / "late").glob("*.c"))
+
+    def build() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _do("gcc", "-O1", "-static", "-s", "-no-pie", "-Wall", "-Wextra", "-Werror", "-o",
+            folder / "late", *sources)
+
+    _build_if_older(folder, [*sources, HERE / "programs" / "late" / "late.h"], build)
+    return folder / "late"
+
+
+@cache
 def linux_init() -> Path:
     """The first process of a guest Linux: programs/linux-init.c."""
     folder = OUTPUT / "linux-init"

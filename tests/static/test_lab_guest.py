@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import guest_userland, linux, relay, run, run_linux
+from lab import guest_userland, linux, relay, run, run_late, run_linux
 from lab.common import ROOT, UsageError
 
-STEP = ROOT / "step10-linux"
+STEP, LATE = ROOT / "step10-linux", ROOT / "step11-late-launch"
 PROMPT = guest_userland.PROMPT
 
 
@@ -26,6 +26,7 @@ def shown(capsys: pytest.CaptureFixture[str], *results: str) -> tuple[list[str],
     kept = run.StepRun(STEP, began=1.0, load=0, unload=0)
     reporter = run.Reporter([kept], verbose=False)
     reporter.console("@@BEGIN step10_linux")
+    reporter.console("@@TYPED step10_linux insmod step10_linux.ko")
     reporter.result("@@GUEST")
     reporter.console("[    1.0] step10_linux: the guest has switched its machine off")
     for line in results:
@@ -58,6 +59,29 @@ def test_guest_of_few_lines_is_shown_whole(capsys: pytest.CaptureFixture[str]) -
 def test_no_guest_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, "@@STATUS state=idle end=none ms=0", "@@GUEST-END")[1].result() == (
         "no guest ran")
+
+
+def test_what_is_run_beside_step11_is_shown_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is typed and what it prints comes by the kernel's log, as the step's own lines do."""
+    name, kept = run_late.MODULE, run.StepRun(LATE)
+    reporter = run.Reporter([kept], verbose=False)
+    for line in (f"@@BEGIN {name}", f"@@TYPED {name} ask-name", f"@@SAID {name} VMX: 1",
+                 f"@@TYPED {name} insmod {name}.ko", f"{name}: cpu 0: on  as a guest",
+                 f"@@LOADED {name} 0", f"@@SAID {name} 0  guest", f"@@UNLOADED {name} 0",
+                 f"@@END {name}"):
+        reporter.console(line)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "  ask-name", "  | VMX: 1", f"  insmod {name}.ko", f"  {name}: cpu 0: on  as a guest",
+        "  | 0  guest"]
+    assert kept.result() == "ok"
+
+
+def test_step11_script_asks_before_meanwhile_and_after() -> None:
+    lines = [line.strip() for line in run.script([LATE], "").splitlines()]
+    asked = [number for number, line in enumerate(lines) if line == "late ask-name"]
+    loaded, gone = (next(number for number, line in enumerate(lines) if word in line)
+                    for word in ("bin/insmod", "rmmod step11_late_launch >"))
+    assert len(asked) == 3 and asked[0] < loaded < asked[1] < gone < asked[2]
 
 
 def test_files_that_block_or_cannot_be_read_are_left_out(scratch: Path) -> None:

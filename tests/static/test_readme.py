@@ -15,7 +15,7 @@ from lab.common import ROOT, module_name, step_folders
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = step_folders()
-TAGLINE = ("**A hypervisor in eleven steps: C++ Linux kernel modules, from an empty Makefile to a"
+TAGLINE = ("**A hypervisor in twelve steps: C++ Linux kernel modules, from an empty Makefile to a"
            " Linux that boots as a guest. No\nVT-x needed.**")
 #: What a reader meets, from top to bottom.
 ORDER = ("# VtxTutorial\n", TAGLINE, "```text\nstep00_makefile: ", "./lab run ", "./lab test ",

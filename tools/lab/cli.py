@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import (bench, bench_linux, bochs, build, check, clean, compile_commands, container, debug,
-               docs, grade, kernels, linux, machine, packages, platforms, proc, qemu, run, shell,
-               steps, test, ui)
+from . import (bench, bench_late, bench_linux, bochs, build, check, clean, compile_commands,
+               container, debug, docs, grade, kernels, linux, machine, packages, platforms, proc,
+               qemu, run, shell, steps, test, ui)
 from .common import LabError, UsageError, choose_steps
 
 Arguments = argparse.Namespace
@@ -125,8 +125,9 @@ def _add_guest_commands(commands: _Commands) -> None:
   ./lab soak 07                      of step 07: 100,000 random guests, up to an hour
   ./lab soak 08                      of step 08: the same in real mode
   ./lab soak 09                      of step 09: the same with interrupts
+  ./lab soak 11                      of step 11: programs, hotplug and NMIs of the Linux that it has
 """, lambda args: test.soak(args.step or "", args.yes))
-    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08", "09"],
+    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08", "09", "11"],
                      help="a step with its own")
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
@@ -134,6 +135,7 @@ def _add_guest_commands(commands: _Commands) -> None:
   ./lab bench --kernel stable --json
   ./lab bench --here                 on this machine's own VT-x, in cycles: loads modules here
   ./lab bench --linux                a whole boot of Linux, under step 10 and under KVM
+  ./lab bench --late                 what it costs Linux to be the guest of step 11
   ./lab bench --accept               write bench/figures.json, for the book and the tests
 """, _bench)
     _take_machine(one)
@@ -141,6 +143,8 @@ def _add_guest_commands(commands: _Commands) -> None:
     where.add_argument("--here", action="store_true",
                        help="on this machine, not in the emulated PC")
     where.add_argument("--linux", action="store_true", help="the boot of a Linux, not single exits")
+    where.add_argument("--late", action="store_true",
+                       help="programs of a Linux that has become a guest, and its way there")
     one.add_argument("--json", action="store_true", help="print JSON")
     one.add_argument("--accept", action="store_true", help="write the figures into the tree")
 
@@ -286,6 +290,8 @@ def _build(args: Arguments) -> int:
 def _bench(args: Arguments) -> int:
     if args.linux:
         return bench_linux.run(_machine(args), args.json, args.accept, args.yes)
+    if args.late:
+        return bench_late.run(_machine(args), args.json, args.accept, args.yes)
     return bench.run(_machine(args), args.here, args.json, args.accept, args.yes)
 
 

@@ -97,6 +97,11 @@ class Exercise:
     def work(self) -> Path:
         return WORK / self.number
 
+    @property
+    def boots_linux(self) -> bool:
+        """Whether its step boots a Linux as a guest, which takes the emulator a while."""
+        return self.number[:2] == "10"
+
     def sentence(self) -> str:
         """What a `write` starting point says: in its region, and in the log as insmod fails."""
         return f"exercise {self.number} is yet to be written"

@@ -28,7 +28,8 @@ load() { /lab/bin/insmod $MODULE "$@" >/run/insmod; rc=$?; echo "@insmod $rc"; r
 unload() { sleep 0.2; rmmod $NAME; rc=$?; echo "@rmmod $rc"; return $rc; }
 # show FILE: a file of the module in debugfs
 show() { cat /sys/kernel/debug/$NAME/$1; }
-# guest NAME: runs a program of the exercise's; prints the status of the write, 0 if all is well
+# guest NAME: runs a program of the exercise's; prints the status of the write, 0 if all is well.
+# Programs of step 11 are the machine's own: run $GUESTS/NAME.
 guest() { cat $GUESTS/$1 >/sys/kernel/debug/$NAME/guest 2>/run/guest; echo "guest $1: $?"; }
 # boot NAME [LIMIT]: step 10's Linux guest, for at most LIMIT seconds, with the exercise's program
 # NAME as first process and $CMDLINE on its command line. Shows its console. What $TYPES holds is
@@ -118,8 +119,12 @@ def script(exercise: Exercise, module: str) -> str:
 
 def files(exercise: Exercise) -> Mapping[str, image.Content]:
     """The exercise's own programs for the guest of step 05, its disks for the one of step 08, or a
-    kernel and an initrd each for the one of step 10, where a program is a script for busybox."""
-    if exercise.number >= "10":
+    kernel and an initrd each for the one of step 10, where a program is a script for busybox. In
+    step 11 the guest is the machine's own Linux, and a program is one in C."""
+    if exercise.number >= "11":
+        return {f"lab/guests/{exercise.number}/{name}": _compiled(
+            code, "-O1", "-xc", "-Wall", "-Werror") for name, code in exercise.guests}
+    if exercise.boots_linux:
         busybox = {"bin/busybox": Path("/bin/busybox")}
         folders = ("dev", "proc", "sys")
         return {"lab/linux/vmlinuz": kernels.image(kernels.DEFAULT).vmlinuz,
@@ -127,22 +132,21 @@ def files(exercise: Exercise) -> Mapping[str, image.Content]:
                     {**busybox, "init": f"#!/bin/busybox sh\n{code}"}, folders)
                    for name, code in exercise.guests}}
     address = 0x7c00 if exercise.number >= "08" else 0x1000
-    return {f"lab/guests/{exercise.number}/{name}": _program(code, address)
-            for name, code in exercise.guests}
+    # As docs/how-to/write-your-own-guest.rst does it.
+    flat = f"-Wl,-Ttext={address:#x},--build-id=none,--oformat=binary"
+    return {f"lab/guests/{exercise.number}/{name}": _compiled(
+        code, "-nostdlib", "-xassembler-with-cpp", flat) for name, code in exercise.guests}
 
 
-def _program(code: str, address: int) -> bytes:
-    """Assembles a program that lies there, as docs/how-to/write-your-own-guest.rst does."""
+def _compiled(code: str, *flags: str) -> bytes:
+    """A program of an exercise: what gcc makes of it."""
     with tempfile.TemporaryDirectory() as folder:
-        source, binary = Path(folder, "guest.S"), Path(folder, "guest.bin")
-        source.write_text(code, encoding="utf-8")
-        made = subprocess.run(
-            ["gcc", "-nostdlib", "-static",
-             f"-Wl,-Ttext={address:#x},--build-id=none,--oformat=binary",
-             "-o", str(binary), str(source)], text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, check=False)
+        binary = Path(folder, "program")
+        made = subprocess.run(["gcc", "-static", *flags, "-o", str(binary), "-"], input=code,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
         if made.returncode != 0:
-            raise LabError(f"A program of an exercise does not assemble: {made.stdout}")
+            raise LabError(f"A program of an exercise does not compile: {made.stdout}")
         return binary.read_bytes()
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bochs, build, image, packages, qemu, run_linux, ui, watch
+from . import bochs, build, image, packages, qemu, run_late, run_linux, ui, watch
 from .common import LabError, UsageError, module_name, shown
 
 #: What the kernel itself says, under the module's name, of every module that is not its own.
@@ -69,10 +69,12 @@ def script(steps: list[Path], parameters: str) -> str:
         name = module_name(step)
         lines += [
             f"mark BEGIN {name}",
+            *([run_late.BEFORE] if name == run_late.MODULE else []),
+            f"mark TYPED {name} insmod {name}.ko",
             f"/lab/bin/insmod /lab/modules/{name}.ko {parameters} >/run/out 2>&1; rc=$?",
             f"mark LOADED {name} $rc",
             "if [ $rc = 0 ]; then",
-            run_linux.SCRIPT if name == run_linux.MODULE else "  sleep 1",
+            *_loaded(name),
             f"  for file in /sys/kernel/debug/{name}/*; do",
             "    [ -f \"$file\" ] || continue",
             # Root may open what nobody may read; and a console waits for a guest.
@@ -81,10 +83,19 @@ def script(steps: list[Path], parameters: str) -> str:
             "    echo \"@@FILE $file\" >/dev/ttyS1; cat \"$file\" >/dev/ttyS1 2>/dev/null",
             "  done",
             f"  rmmod {name} >/run/out 2>&1; mark UNLOADED {name} $?",
+            *([run_late.AFTER] if name == run_late.MODULE else []),
             "fi",
             f"mark END {name}",
         ]
     return "\n".join(["stty -F /dev/ttyS1 raw -echo", *lines, ""])
+
+
+def _loaded(name: str) -> list[str]:
+    """The part of a step's script while it is loaded, to the line that says rmmod."""
+    typed = f"  mark TYPED {name} rmmod {name}"
+    if name == run_linux.MODULE:
+        return [run_linux.SCRIPT]  # Reporter._guest says rmmod, when the guest's last line came
+    return [run_late.LOADED, typed] if name == run_late.MODULE else [typed, "  sleep 1"]
 
 
 class Reporter:
@@ -105,7 +116,7 @@ class Reporter:
         """One line of the guest's kernel log."""
         text = watch.without_time(line)
         if text.startswith("@@"):
-            self._mark(text[2:].split())
+            self._mark(*text[2:].split(maxsplit=2))
         elif self.current and text.startswith(self.current.name + ":") and not any(
                 words in text for words in TAINT):
             self.held.append("  " + text)
@@ -126,8 +137,7 @@ class Reporter:
         elif self.verbose:
             ui.say("  " + ui.dim("kernel: " + text))
 
-    def _mark(self, words: list[str]) -> None:
-        kind, name = words[0], words[1]
+    def _mark(self, kind: str, name: str, words: str = "") -> None:
         if kind == "READY":
             self.ready = True
             return
@@ -137,19 +147,20 @@ class Reporter:
             run.began = time.monotonic()
             ui.say()
             ui.say(ui.bold(title(run.folder)))
-            ui.say(ui.dim(f"  insmod {name}.ko"))
+        elif kind == "TYPED":
+            ui.say(ui.dim(f"  {words}"))
+        elif kind == "SAID":
+            ui.say(f"  | {words}")
         elif kind == "LOADED":
-            run.load = int(words[2])
+            run.load = int(words)
             if run.load:
                 ui.say("  " + ui.red(f"insmod: {errno_name(run.load)}, {os.strerror(run.load)}"))
-            elif name != run_linux.MODULE:  # whose guest comes first
-                ui.say(ui.dim(f"  rmmod {name}"))
             self.release()
             for line in self.early:
                 self.result(line)
             self.early = []
         elif kind == "UNLOADED":
-            run.unload = int(words[2])
+            run.unload = int(words)
         elif kind == "END":
             run.seconds = time.monotonic() - run.began
             self.current = None
@@ -211,7 +222,7 @@ def run(steps: list[Path], machine: bochs.Machine, parameters: list[str], yes: b
         f"lab/modules/{module_name(step)}.ko": folder / "modules" / f"{module_name(step)}.ko"
         for step in steps}
     runs = [StepRun(step) for step in steps]
-    files.update(run_linux.contents(steps, machine.kernel))
+    files.update({**run_linux.contents(steps, machine.kernel), **run_late.contents(steps)})
     boot = emulator.Boot(folder, machine, {**files, "lab/scenario": script(steps, words)})
     reporter = Reporter(runs, verbose)
     outcome = _watched(boot, reporter)

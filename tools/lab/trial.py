@@ -81,7 +81,7 @@ def boot(exercise: Exercise, cpu: str, module: Path, folder: Path) -> grading.Se
         "lab/exercise": grading.script(exercise, inside)})
     log: list[str] = []
     output: list[str] = []
-    limit = LINUX_SCRIPT_LIMIT if exercise.number >= "10" else SCRIPT_LIMIT
+    limit = LINUX_SCRIPT_LIMIT if exercise.boots_linux else SCRIPT_LIMIT
     ready = [0.0]
     ended: set[str] = set()
 

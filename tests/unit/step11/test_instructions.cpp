@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What step 11 answers in the processor's place: CPUID, which MSRs exit, and the one MOV it
 // decodes.
+#include "fakes.hpp"
 #include "guest_cpuid.hpp"
 #include "msr_bitmap.hpp"
 #include "watched_page.hpp"
@@ -51,6 +52,22 @@ TEST(Msrs, WhichExit) {
         EXPECT_TRUE(is_mtrr(mtrr)) << std::hex << mtrr;
     for (const std::uint32_t other : {0xfeu, 0x1ffu, 0x277u, 0x251u, 0x260u, 0x300u})
         EXPECT_FALSE(is_mtrr(other)) << std::hex << other;
+}
+
+TEST(MsrBitmapTest, ExactlyTheseHaveABit) {
+    fake::memory.pages_left = 1;
+    MsrBitmap bitmap;
+    ASSERT_TRUE(bitmap.allocate());
+    const std::byte *const bytes = fake::at(bitmap.physical().value);
+    const auto exits = [bytes](std::size_t quarter, std::uint32_t msr) {
+        return (std::to_integer<unsigned>(bytes[quarter * 1024 + msr / 8]) >> msr % 8 & 1) != 0;
+    };
+    for (std::uint32_t msr = 0; msr < 0x2000; msr++) {
+        const bool of_vmx = is_vmx_msr(msr) || msr == 0x3a;
+        EXPECT_EQ(exits(0, msr), of_vmx) << "read of " << std::hex << msr;
+        EXPECT_EQ(exits(2, msr), of_vmx || is_mtrr(msr)) << "write of " << std::hex << msr;
+        EXPECT_FALSE(exits(1, msr) || exits(3, msr)) << std::hex << 0xc0000000 + msr;
+    }
 }
 
 std::optional<ByteStore> decode(std::vector<std::uint8_t> code) {

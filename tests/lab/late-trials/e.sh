@@ -1,1 +1,0 @@
-dmesg -n 8; reboot -f

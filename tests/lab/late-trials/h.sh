@@ -1,1 +1,0 @@
-ins step11_late_launch; echo "rc $?"; prog
