@@ -38,10 +38,12 @@ def _write(text: str) -> None:
 SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline"),
         "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07"),
         "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08"),
-        "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09")}
+        "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09"),
+        "answers": ("test_wrong_answer_is_known",)}
 
-#: What nothing but the soak runs: a later step does the same to the same code each day.
-SOAK_ONLY = ("at_each_point_of_step07", "at_each_point_of_step08")
+#: What nothing but the soak runs: a later step does the same to the same code each day, or (the
+#: wrong answers of exercises) it takes long and seldom changes.
+SOAK_ONLY = ("at_each_point_of_step07", "at_each_point_of_step08", *SOAK["answers"])
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
