@@ -35,7 +35,8 @@ def _write(text: str) -> None:
 
 
 #: What ./lab soak runs, with larger numbers than ./lab test (soak.py).
-SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline"),
+SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline",
+             "come_and_go_under_load"),
         "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07"),
         "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08"),
         "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09"),
