@@ -49,7 +49,9 @@ def tests(title: str, selection: str, *files: str) -> Part:
 
 PARTS = (
     Part("packages", ["./lab", "setup", "--yes", "build", "lab", "docs"]),
-    tests("build", "not generic and not clang_tidy", "tests/static/test_build.py"),
+    # The older kernel of this Debian is the newer one of the other, and the steps are built for it
+    # below anyway.
+    tests("build", "not stable and not generic and not clang_tidy", "tests/static/test_build.py"),
     tests("steps", "1cpu and (loads_and_unloads_twice or complain_of) or test_kvm_is_loaded",
           "tests/lab/test_lab_steps.py", "tests/lab/test_refusals.py"),
     tests("linux", "newer_linux_boots_on_its_like", "tests/lab/test_linux_guests.py"),

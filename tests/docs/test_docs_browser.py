@@ -55,17 +55,6 @@ def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> 
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_quiet_and_offline(html: Path, page: Page, name: str) -> None:
-    """The theme's script has run, no error in the console, and no request but to files."""
-    page.open(html / name)
-    page.run("new Promise(done => setTimeout(done, 300))")
-    assert not page.run("document.documentElement.classList.contains('no-js')")
-    assert not page.complaints(), page.complaints()
-    outside = [url for url in page.requests() if not url.startswith(("file:", "data:", "about:"))]
-    assert not outside, outside
-
-
-@pytest.mark.parametrize("name", PAGES)
 def test_narrow_screen(html: Path, browser: Browser, name: str) -> None:
     """On a telephone nothing makes the whole page scroll sideways, and figures can be read: their
     text is large enough, or a button opens them larger."""
@@ -84,9 +73,15 @@ def test_narrow_screen(html: Path, browser: Browser, name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_wide_screen(html: Path, page: Page, name: str) -> None:
-    """At 1280 px no listing scrolls sideways, not even an unfolded one, and all text of figures has
-    12 px or more."""
+    """The theme's script has run, no error in the console, and no request but to files. At 1280 px
+    no listing scrolls sideways, not even an unfolded one, and all text of figures has 12 px or
+    more."""
     page.open(html / name)
+    page.run("new Promise(done => setTimeout(done, 100))")
+    assert not page.run("document.documentElement.classList.contains('no-js')")
+    assert not page.complaints(), page.complaints()
+    outside = [url for url in page.requests() if not url.startswith(("file:", "data:", "about:"))]
+    assert not outside, outside
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     too_wide = page.run("[...document.querySelectorAll('article pre')].filter("
                         "pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.innerText)")

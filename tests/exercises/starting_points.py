@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Callable
 
+import soak
+
 from lab import bochs, exercises, trial
 from lab.exercises import Exercise
 
@@ -58,7 +60,7 @@ def _build_step(group: list[Exercise]) -> None:
         if not made[exercise.number].good:
             module(exercise).parent.mkdir(parents=True, exist_ok=True)
             module(exercise).touch()
-        for index, wrong in enumerate(exercise.wrong):
+        for index, wrong in enumerate(exercise.wrong if soak.ON else []):
             target, built = wrong_folder(exercise, index), wrong_module(exercise, index)
             exercises.make_work(exercise, target)
             (target / exercise.file).write_text(exercises.wrong_file(exercise, wrong),

@@ -37,9 +37,13 @@ def limit(exercise: Exercise) -> int:
     return (1200 if exercise.boots_linux else 300) * exercise.processors
 
 
-def shared(exercise: Exercise, direction: str) -> str:
-    """The tag of the boot that carries it with others. The two directions boot side by side."""
-    return f"exercises-{direction}{'-linux' if exercise.boots_linux else ''}"
+def shared(exercise: Exercise, direction: str, cpu: str) -> str:
+    """The tag of the boot that carries it with others. Where there are many, the two directions
+    boot side by side."""
+    if exercise.boots_linux:
+        return "exercises-linux"
+    usual = cpu == "haswell" and exercise.processors == 1
+    return f"exercises-{direction}" if usual else "exercises"
 
 
 def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
@@ -56,7 +60,7 @@ def booted(direction: str, *kinds: str) -> pytest.MarkDecorator:
         for cpu in exercise.cpus:
             ends = ends_on(exercise, cpu) if direction == "start" else ""
             # What spoils the machine has one of its own.
-            tag = exercise.number if ends else shared(exercise, direction)
+            tag = exercise.number if ends else shared(exercise, direction, cpu)
             machine = Guest(OLDER, cpu, exercise.processors, tag=tag, limit=limit(exercise))
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             ends=ends if ends != "oops" else "",
@@ -75,7 +79,7 @@ def wrong() -> pytest.MarkDecorator:
             files = {**grading.files(exercise),
                      inside: starting_points.wrong_module(exercise, index)}
             machine = Guest(OLDER, exercise.cpus[0], exercise.processors,
-                            tag=shared(exercise, "start"), limit=limit(exercise))
+                            tag=shared(exercise, "start", exercise.cpus[0]), limit=limit(exercise))
             mark = in_guest(machine, grading.script(exercise, f"/{inside}"), files=files,
                             name=f"wrong {exercise.number} {index}")
             cases.append(pytest.param(exercise, index, machine, marks=mark,

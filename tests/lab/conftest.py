@@ -35,18 +35,28 @@ def _write(text: str) -> None:
 
 
 #: What ./lab soak runs, with larger numbers than ./lab test (soak.py).
-SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline"),
+SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline",
+             "come_and_go_under_load"),
         "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07"),
         "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08"),
         "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09"),
+        "10": ("thread_is_moved", "test_everybody_may_use_the_files_at_once"),
         "11": ("test_programs_do_their_work", "test_many_launches_and_returns", "under_step11",
-               "nmi_storm_on_a_processor")}
+               "nmi_storm_on_a_processor"),
+        "answers": ("test_wrong_answer_is_known",)}
+
+#: What nothing but the soak runs: a later step does the same to the same code each day; a Linux
+#: that boots on two processors takes the emulator minutes; and answers seldom change.
+SOAK_ONLY = ("at_each_point_of_step07", "at_each_point_of_step08", "thread_is_moved",
+             *SOAK["answers"])
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves all tests or, for ./lab soak, those of the soak."""
+    """Leaves the tests of the day or, for ./lab soak, those of the soak."""
     if not soak.ON:
+        items[:] = [item for item in items if not any(part in item.nodeid for part in SOAK_ONLY)]
         return
+
     def is_of(step: str, item: pytest.Item) -> bool:
         return any(part in item.nodeid for part in SOAK[step])
 

@@ -16,13 +16,12 @@ from soak import often
 
 import host_builds
 
-#: Each kernel with and without page-table isolation (KPTI). penryn has neither a preemption timer
+#: Each kernel, with and without page-table isolation (KPTI). penryn has neither a preemption timer
 #: nor EFER controls, EPT or unrestricted guests.
 LIMIT = often(1800, 3600)
 GUESTS = (Guest(OLDER, tag="guests", limit=LIMIT),
           Guest(OLDER, cpu="penryn", tag="guests", command_line="nopti", limit=LIMIT),
-          Guest(NEWER, tag="guests", limit=LIMIT),
-          Guest(NEWER, cpus=2, tag="guests", command_line="nopti", limit=LIMIT))
+          Guest(NEWER, cpus=2, tag="guests", limit=LIMIT))
 FILES = ("state", "hypercalls", "io", "cpuid", "registers", "msr", "instructions", "exceptions")
 
 contract = in_guest(GUESTS, lambda: guest_runs.script(2000, *FILES), name="guest contract",

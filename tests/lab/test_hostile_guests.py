@@ -22,7 +22,7 @@ from test_guest_contract import FILES, GUESTS, contract, run_of
 LIMIT_MS = 50
 RANDOM_LIMIT_MS = 3
 #: Random guests a boot, by its number of CPUs. Another seed makes others, the same the same.
-RANDOM_GUESTS = {1: often(4_000, 105_000), 2: often(2_000, 10_000)}
+RANDOM_GUESTS = {1: often(1_500, 145_000), 2: often(500, 10_000)}
 SEED = int(os.environ.get("VTX_RANDOM_SEED", "20240607"))
 
 DIED = "died"      # EIO, after an exception or the like, with a sentence

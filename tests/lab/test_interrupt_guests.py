@@ -168,14 +168,14 @@ def test_guests_with_interrupts_leave_the_host_alone(case: Case) -> None:
 
 # ---- Random guests ------------------------------------------------------------------------------
 
-RANDOM_GUESTS = {1: often(300, 100_000)}
+RANDOM_GUESTS = {1: often(200, 100_000)}
 #: Bochs calls faults that stay in the guest errors. Those of 100,000 guests are too much for a log.
 QUIET = replace(GUEST, bochsrc=("error: action=ignore",) * soak.ON)
 
 
 def random_interrupts() -> str:
     """Among them changed ones of each file, and with two counts for those of two CPUs."""
-    return random_script({**RANDOM_GUESTS, 2: 300}, *FILES, module=MODULE,
+    return random_script({**RANDOM_GUESTS, 2: 200}, *FILES, module=MODULE,
                          parameters="memory_mb=1", survivor=SURVIVOR)
 
 

@@ -23,7 +23,7 @@ def _ending(what: str) -> pytest.MarkDecorator:
     # Bochs 2.7 keeps IA32_FEATURE_CONTROL through a reset, and its BIOS faults when it locks the
     # register a second time, with or without us. So here the BIOS leaves that to Linux.
     # And who panics does not switch the HPET off, which then keeps the BIOS's timer from ticking.
-    guest = Guest(NEWER if what == "panic" else OLDER, cpus=2, tag=what,
+    guest = Guest(NEWER if what == "panic" else OLDER, cpus=1 if what == "power" else 2, tag=what,
                   command_line="panic=-1 hpet=disable", bios=extras.bios("unlocked"))
     return in_guest(guest, f"""
         load step06_vmxoff && load step05_exits limit_ms=60000 || fail "load: $?"

@@ -10,7 +10,7 @@ from guest import NEWER, OLDER, Case, Guest
 from soak import often
 
 from lab import kernels
-from lab.common import step_folders
+from lab.common import module_name, step_folders
 
 TWO = (Guest(OLDER, cpus=2), Guest(NEWER, cpus=2))
 KVM = ("irqbypass", "kvm", "kvm-intel")
@@ -200,7 +200,7 @@ def test_endless_guest_disturbs_nobody(case: Case) -> None:
     assert not case.trouble and "stall" not in case.log and "lockup" not in case.log, case
 
 
-STORM = often(12, 30)
+STORM = often(8, 30)
 
 
 @in_guest(TWO, f"""
@@ -238,10 +238,15 @@ def load_under_work(steps: str) -> str:
         kill $busy; rmmod stranger"""
 
 
-@in_guest(TWO, load_under_work("$STEPS"))
+#: All of them take the emulator minutes.
+UNDER_LOAD = [name for name in map(module_name, step_folders())
+              if often(name[4:6] in ("02", "06", "09"), True)]
+
+
+@in_guest(TWO, load_under_work(" ".join(UNDER_LOAD)))
 def test_steps_come_and_go_under_load(case: Case) -> None:
     tries = re.findall(r"^@try (\w+) (\d+)", case.output, re.MULTILINE)
-    assert len(tries) == len(step_folders()), (tries, case)
+    assert [name for name, _ in tries] == UNDER_LOAD, (tries, case)
     assert all(status == "0" for _, status in tries), (tries, case)
     assert "@cr4" not in case.output, case.output
     assert not case.trouble and not case.left, case

@@ -20,7 +20,7 @@ from test_hostile_guests import STOPPED
 MODULE = "step08_real_mode"
 FOLDER = f"/sys/kernel/debug/{MODULE}"
 #: Beside the guests of steps 05 and 07, in the same boots.
-GUESTS = (GUESTS_05[0], GUESTS_05[3])
+GUESTS = (GUESTS_05[0], GUESTS_05[-1])
 FILES = ("boot_bios", "boot_modes", "boot_events", "boot_hostile")
 LIMIT_MS = 30
 MORE_MS = 400  # to make RAM ready and to log the end, beside the other CPU's work

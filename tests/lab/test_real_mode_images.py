@@ -16,7 +16,7 @@ from test_guest_contract import FILE_CHECKS
 from test_hostile_guests import judge_random, random_script
 from test_real_mode_guests import FILES, GUESTS, MODULE, files, run_of
 
-RANDOM_GUESTS = {1: often(400, 100_000), 2: 400}  # a boot, by its number of CPUs
+RANDOM_GUESTS = {1: often(200, 100_000), 2: 200}  # a boot, by its number of CPUs
 #: Bochs calls faults that stay in the guest errors. Those of 100,000 guests are too much for a log.
 QUIET = [replace(machine, bochsrc=("error: action=ignore",) * soak.ON) for machine in GUESTS]
 SURVIVOR = "/lab/guests/boot_hostile/survivor.bin"

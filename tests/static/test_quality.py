@@ -44,7 +44,7 @@ def tree(request: pytest.FixtureRequest, built: Callable[[str], Tree]) -> Tree:
 
 @pytest.fixture(scope="module")
 def functions(tree: Tree) -> Functions:
-    return {step.name: read_functions(tree.folder / step.name) for step in STEPS}
+    return {step.name: read_functions(tree.folder / step.name) for step in tree.steps}
 
 
 def read_functions(folder: Path) -> dict[str, Function]:

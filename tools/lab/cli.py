@@ -125,10 +125,13 @@ def _add_guest_commands(commands: _Commands) -> None:
   ./lab soak 07                      of step 07: 100,000 random guests, up to an hour
   ./lab soak 08                      of step 08: the same in real mode
   ./lab soak 09                      of step 09: the same with interrupts
+  ./lab soak 10                      of step 10: Linux on two processors, in turn
   ./lab soak 11                      of step 11: programs, hotplug and NMIs of the Linux that it has
+  ./lab soak answers                 wrong answers to the exercises, each with its explanation
 """, lambda args: test.soak(args.step or "", args.yes))
-    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08", "09", "11"],
-                     help="a step with its own")
+    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08", "09", "10", "11",
+                                                            "answers"],
+                     help="a step with its own, or answers")
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
   ./lab bench                        in the emulated PC, where a tick is an instruction

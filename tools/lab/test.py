@@ -63,14 +63,15 @@ def run(expression: str, accept: bool, yes: bool) -> int:
 
 def soak(step: str, yes: bool) -> int:
     """Carries out ./lab soak; returns its exit status. Ends after 20 minutes, done or not; that of
-    a step alone after 60."""
+    a step alone, or of the exercises' wrong answers, after 60."""
     packages.ensure(packages.needed(["build", "lab", "test"]), yes)
     for kernel in kernels.BOOTABLE:
         kernels.tree(kernel)
     report = JUNIT / "soak.xml"
     limit = "3600" if step else "1200"
+    suite = "exercises" if step == "answers" else "lab"
     command = ["timeout", "--signal=INT", limit, "/usr/bin/python3", "-m", "pytest", "-v",
-               f"--junitxml={report}", str(ROOT / "tests" / "lab")]
+               f"--junitxml={report}", str(ROOT / "tests" / suite)]
     return _stream("soak", command, {**os.environ, "VTX_SOAK": "1", "VTX_SOAK_STEP": step})
 
 

@@ -92,7 +92,7 @@ def errors() -> list[list[str]]:
 def cycles() -> list[list[str]]:
     loaded = {(row["step"], row["kernel"]): row["cycles"] for row in load("cycles")}
     failed = {(row["step"], row["kernel"]): row["points"] for row in load("faults")}
-    return [[*key, str(loaded.get(key, 0)), str(failed.get(key, 0))]
+    return [[*key, str(loaded.get(key, 0)), str(failed.get(key, "–"))]
             for key in sorted(loaded.keys() | failed.keys())]
 
 
