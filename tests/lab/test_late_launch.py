@@ -141,7 +141,7 @@ def test_msrs_of_vmx_are_not_there(case: Case) -> None:
     late cycles {often(20, 300)} $(nproc) $M/{MODULE}.ko
     late cpuid; late registers 0; rmmod snapshot""", seconds=300)
 def test_many_launches_and_returns_leave_no_trace(case: Case) -> None:
-    """All registers of each processor are equal to the byte, and TR's limit too. (80 of them in a
+    """All registers of each processor are equal to the byte, and TR's limit too. (50 of them in a
     row, and the memory that they take, are in test_cycles.py.)"""
     judge(case)
     assert re.search(r"^\d+ cycles, 0 differences$", case.output, re.MULTILINE), case.output

@@ -129,8 +129,8 @@ def _add_guest_commands(commands: _Commands) -> None:
   ./lab soak 11                      of step 11: programs, hotplug and NMIs of the Linux that it has
   ./lab soak answers                 wrong answers to the exercises, each with its explanation
 """, lambda args: test.soak(args.step or "", args.yes))
-    one.add_argument("step", metavar="NN", nargs="?", choices=["07", "08", "09", "10", "11",
-                                                            "answers"],
+    one.add_argument("step", metavar="NN", nargs="?",
+                     choices=["07", "08", "09", "10", "11", "answers"],
                      help="a step with its own, or answers")
 
     one = commands.add("bench", "measure what a VM exit costs: the floor, step 05, KVM", """\
