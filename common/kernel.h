@@ -136,7 +136,7 @@ void vtx_cpus_part(void);
 
 /** Has `function()` called in an interrupt of this processor, as soon as it takes interrupts: it may
  *  print. Itself it takes no lock, so it is allowed everywhere, as in an NMI handler. Always with
- *  the same function. Calls that come before the first is done become one. */
+ *  the same function. A processor that asks again before it was called is interrupted once. */
 void vtx_call_soon(void (*function)(void));
 
 /** Returns when no such call is waiting or running. */

@@ -65,8 +65,9 @@ inline void leave(Processor &processor, RootFrame &frame) {
     frame.ss = guest.segments.ss.value;
     frame.gs_base = guest.segments.gs_base;
     // A program's page tables may lack the kernel, and with it this code. Then we load the kernel's
-    // tables for this program. They do not let it execute: its first instruction is a page fault,
-    // and Linux returns from that with the right ones.
+    // tables for this program. With them it could not execute, but it does not have to: the
+    // interrupt that vtx_call_soon() asks for below comes first, and Linux returns from that with
+    // the right ones.
     if (processor.shared->isolated && guest.segments.cs.rpl() == 3)
         guest.cr3 &= ~(std::uint64_t{3} << 11);
 

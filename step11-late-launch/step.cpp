@@ -43,12 +43,12 @@ struct Step {
 
 constinit Step *loaded = nullptr;
 
-/// Puts into the log which processors have left without being asked. Called soon after one did.
+/// Puts into the log why this processor has left without being asked. It runs on it, soon after.
 void tell() {
-    loaded->processors.for_each([](unsigned cpu, Processor &processor) {
-        if (std::exchange(processor.to_tell, false))
-            log_report(cpu, processor);
-    });
+    const unsigned cpu = vtx_current_cpu();
+    const Box<Processor> &processor = loaded->processors[cpu];
+    if (processor && std::exchange(processor->to_tell, false))
+        log_report(cpu, *processor);
 }
 
 // [join]

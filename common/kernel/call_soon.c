@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A call from a place where nothing of Linux may be called. */
 #include <linux/irq_work.h>
+#include <linux/percpu.h>
 
 #include "kernel.h"
 
@@ -11,15 +12,19 @@ static void call(struct irq_work *unused)
 	soon();
 }
 
-static DEFINE_IRQ_WORK(work, call);
+/* One each, so that each processor which asks is interrupted itself. */
+static DEFINE_PER_CPU(struct irq_work, work) = IRQ_WORK_INIT(call);
 
 void vtx_call_soon(void (*function)(void))
 {
 	soon = function;
-	irq_work_queue(&work);
+	irq_work_queue(this_cpu_ptr(&work));
 }
 
 void vtx_call_soon_wait(void)
 {
-	irq_work_sync(&work);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		irq_work_sync(per_cpu_ptr(&work, cpu));
 }

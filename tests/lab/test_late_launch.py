@@ -155,7 +155,12 @@ TROUBLE = "$X/late_trouble.ko"
     begin {TROUBLE}
     echo "@ unhandled"; late cpuid; taskset 1 late registers 0x12345678; taskset 1 late cpuid
     cat $L/cpus; late work 5; end
-    for i in 1 2 3; do begin {TROUBLE}; late registers 0x12345678; rmmod {MODULE}; done
+    echo "@ at once"
+    for i in 1 2 3; do
+        begin {TROUBLE}
+        for mask in $(seq $(nproc)); do taskset $mask late registers 0x12345678 & done; wait
+        rmmod {MODULE}
+    done
     for leaf in 9 a b; do
         begin {TROUBLE}; echo "@ $leaf"; taskset 1 late registers 0x1234567$leaf
         taskset 1 late cpuid; cat $L/cpus; end
@@ -174,6 +179,7 @@ def test_what_nobody_handles_takes_the_processor_out(case: Case) -> None:
         assert [state for state, _ in states(said[what])] == ["left", *rest], (what, case.output)
         assert said[what].count(ALONE) == 2, (what, case.output)
         assert ("registers are the same" in said[what]) == (what != "write"), (what, case.output)
+    assert said["at once"].count("registers are the same") == 3 * case.guest.cpus, case.output
     assert said["write"].startswith(f"byte={ord('x'):#x} writes=0\n"), case.output
     assert said["again"].splitlines() == [AS_GUEST, ALONE], case.output
     log = "\n".join(case.log_of(MODULE))

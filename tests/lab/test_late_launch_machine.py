@@ -19,7 +19,7 @@ UNLOCKED = extras.bios("unlocked")
 PANICS = Guest(OLDER, cpus=2, tag="late-panic", bios=UNLOCKED,
                command_line="panic=-1 hpet=disable")
 #: Three of the processors have never run when the module comes, and so cost little until then.
-#: With MWAIT more than two of them wait for each other for seconds, with the step or without it.
+#: With MWAIT more than two of them wait for each other for seconds in Bochs.
 FOUR = Guest(OLDER, cpus=4, tag="late", bios=UNLOCKED, command_line="maxcpus=1 idle=halt")
 ONLINE = "/sys/devices/system/cpu/cpu{}/online"
 
@@ -127,7 +127,7 @@ def test_nmi_storm_on_a_processor_in_root_operation(case: Case) -> None:
     nearly each NMI arrives there. Then the other processor gets them while the module comes and
     goes. Linux counts what arrives, and waits for an answer to each."""
     judge(case)
-    before, after = (states(text)[1][1][10] for text in case.output.split("@ storm"))
+    before, after = (states(text)[1][1].get(10, 0) for text in case.output.split("@ storm"))
     assert after - before > 100 * STORM, case.output
     sent, answered = (int(re.search(rf"^{word} (\d+)$", case.output, re.MULTILINE)[1])
                       for word in ("sent", "answered"))
