@@ -149,6 +149,8 @@ inline void write_controls(
         vmcs.write_checked(Field16::vpid, guest_vpid);
     if (controls.secondary.has(SecondaryControl::enable_xsaves_xrstors))
         vmcs.write_checked(Field64::xss_exiting_bitmap, std::uint64_t{0});
+    if (controls.secondary.has(SecondaryControl::enable_pconfig))
+        vmcs.write_checked(Field64::pconfig_exiting_bitmap, std::uint64_t{0});
 
     vmcs.write_checked(Field32::exit_controls, controls.exit.bits);
     vmcs.write_checked(Field32::exit_msr_store_count, std::uint32_t{0});
