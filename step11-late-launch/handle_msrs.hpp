@@ -24,11 +24,12 @@ inline Action handle_rdmsr(const Exit &exit) {
     return exit.skip_instruction();
 }
 
-/// WRMSR: a write to an MTRR changes memory types, and our EPT has the old ones: give up. All other
-/// writes raise \#GP, as a locked MSR or one that does not exist would.
+/// WRMSR: a write to an MTRR changes memory types, and our EPT has the old ones. A microcode update
+/// must not happen in a guest. In both cases give up. All other writes raise \#GP, as a locked MSR
+/// or one that does not exist would.
 inline Action handle_wrmsr(const Exit &exit) {
     const auto msr = static_cast<std::uint32_t>(exit.registers.rcx);
-    return is_mtrr(msr) ? exit.give_up(msr) : exit.raise(Vector::general_protection);
+    return ends_the_guest(msr) ? exit.give_up(msr) : exit.raise(Vector::general_protection);
 }
 
 } // namespace vtx

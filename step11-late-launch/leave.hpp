@@ -75,7 +75,7 @@ inline void leave(Processor &processor, RootFrame &frame) {
     processor.operation.reset(); // VMXOFF, and the CR4 of the launch
 
     // Clearing PGE drops all translations. Those from before the launch, which have no VPID, are
-    // out of date. \sdm{vmxoff-leave-vmx-operation}
+    // out of date. \sdm{operations-that-invalidate-cached-mappings}
     write_cr4(guest.cr4 & ~Cr4::pge);
     write_cr4(guest.cr4);
     write_cr0(guest.cr0);

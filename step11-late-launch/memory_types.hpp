@@ -37,6 +37,8 @@ struct MemoryTypes {
     struct Range {
         std::uint64_t base, mask;
         MemoryType type;
+
+        constexpr bool operator==(const Range &) const = default;
     };
 
     bool enabled = false;                           ///< If not, all memory is uncacheable.
@@ -46,7 +48,10 @@ struct MemoryTypes {
     std::size_t ranges = 0;                         ///< How many variable ranges are in use.
     Range range[variable_limit]{};                  ///< The first `ranges` of these are.
 
-    /// Reads the registers of the processor at hand. All processors have the same.
+    /// True if both say the same everywhere.
+    constexpr bool operator==(const MemoryTypes &) const = default;
+
+    /// Reads the registers of the processor at hand, into a new object.
     void read() {
         static constexpr std::uint32_t has_mtrrs = 1u << 12;
         if ((cpuid(1).edx & has_mtrrs) == 0) {

@@ -26,6 +26,12 @@ constexpr bool is_mtrr(std::uint32_t msr) {
            (msr >= MemoryTypes::variable && msr < MemoryTypes::variable + 0x40);
 }
 
+/// True for a register whose write a processor must execute outside VMX operation: an MTRR, or the
+/// one that starts a microcode update. \sdm{microcode-update-facility}
+constexpr bool ends_the_guest(std::uint32_t msr) {
+    return is_mtrr(msr) || Msr{msr} == Msr::bios_updt_trig;
+}
+
 /// A page that the processor asks at each RDMSR and WRMSR: a bit that is 1 makes the guest exit.
 /// Registers outside its two ranges always do. One page serves all processors.
 /// \sdm{msr-bitmap-address}
@@ -40,7 +46,7 @@ public:
                 set(reads, msr);
                 set(writes, msr);
             }
-            if (is_mtrr(msr))
+            if (ends_the_guest(msr))
                 set(writes, msr);
         }
         return true;

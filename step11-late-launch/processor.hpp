@@ -67,7 +67,8 @@ struct Processor {
     VmxonRegion vmxon;
     VmcsRegion region;
     RootOperation root;
-    // Not scopes of a function here: they begin in enter() and end in leave(), in root operation.
+    // Not scopes of a function here, in which interrupts are off: they begin in enter() and end in
+    // leave(), and Linux runs in between.
     std::optional<VmxOperation> operation;
     std::optional<CurrentVmcs> vmcs;
 

@@ -21,6 +21,8 @@ extern "C" [[gnu::used]] inline bool late_handle(vtx::RootFrame *frame) {
     // The entry failed while the processor loaded the guest's state. If it was the launch: back to
     // late_launch(), which is where that state says. Else it is a mistake of ours in the VMCS.
     if (reason.entry_failure) {
+        if (reason.basic == ExitReason::entry_failure_machine_check)
+            frame->pending |= PENDING_MACHINE_CHECK; // Linux's, when we have left
         vmcs.fail(
             {.kind = Failure::Kind::entry,
              .value = field,
@@ -43,7 +45,13 @@ extern "C" [[gnu::used]] inline bool late_handle(vtx::RootFrame *frame) {
 extern "C" [[gnu::used]] inline void late_inject(vtx::RootFrame *frame) {
     using namespace vtx;
     CurrentVmcs &vmcs = *frame->processor->vmcs;
-    // A machine check first: it will not let Linux do much else.
+    const std::uint32_t replaced = vmcs.read(Field32::entry_interruption_information);
+    // Another one was about to be delivered when this one arrived, and waits again.
+    if (replaced == InterruptionInformation::nmi().encode())
+        frame->pending |= PENDING_NMI;
+    if (replaced == InterruptionInformation::exception(Vector::machine_check).encode())
+        frame->pending |= PENDING_MACHINE_CHECK;
+    // A machine check first: it will not let Linux do much else. The other follows at the next exit.
     const bool check = (frame->pending & PENDING_MACHINE_CHECK) != 0;
     const auto event = check ? InterruptionInformation::exception(Vector::machine_check)
                              : InterruptionInformation::nmi();

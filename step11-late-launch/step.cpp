@@ -51,6 +51,17 @@ void tell() {
         log_report(cpu, *processor);
 }
 
+/// The EPT says what the MTRRs said when it was made. If they have changed since, or are others on
+/// this processor, it would cache the wrong memory. Returns 0, or -EBUSY after a sentence.
+int refuse_other_memory_types(unsigned cpu) {
+    MemoryTypes now;
+    now.read();
+    if (now == loaded->hypervisor.types)
+        return 0;
+    vtx_log_error("cpu %u: its MTRRs are not as they were when the step was loaded", cpu);
+    return -VTX_EBUSY;
+}
+
 // [join]
 /// A processor joins: at insmod, or when it comes online. Runs on it.
 int join(unsigned int cpu) {
@@ -59,12 +70,15 @@ int join(unsigned int cpu) {
     if (processor == nullptr) {
         vtx_log_error("cpu %u: no memory for its VMX regions and its stack", cpu);
     } else {
+        processor->failure = {};
         error = refuse_without_vmx(check_vmx());
+        if (error == 0)
+            error = refuse_other_memory_types(cpu);
         if (error == 0)
             error = enter(*processor);
         if (error == 0)
             vtx_log("cpu %u: Linux goes on as a guest", cpu);
-        else
+        else if (processor->failure)
             log_failure(processor->failure);
     }
     // At insmod an error undoes all. Later it would only keep this processor offline.
@@ -124,6 +138,12 @@ int prepare(Hypervisor &hypervisor) {
 
     if (const int error = refuse_without_vmx(check_vmx()))
         return error;
+    if ((cpuid(1).ecx & Cpuid1Ecx::hypervisor) != 0) {
+        vtx_log_error(
+            "this Linux is a virtual machine already and calls its hypervisor, which it could not "
+            "do through this step: run the step in the emulated machine with ./lab run");
+        return -VTX_EOPNOTSUPP;
+    }
     for (const char *const name : users_of_vmx)
         if (vtx_module_loaded(name)) {
             vtx_log_error(

@@ -84,17 +84,21 @@ static struct notifier_block death = { .notifier_call = machine_dies };
 
 int vtx_cpus_join(int (*join_one)(unsigned int cpu), void (*part_one)(unsigned int cpu))
 {
+	unsigned int flags;
 	int error;
 
 	join = join_one;
 	part = part_one;
+	/* Who is about to sleep or to restart has called the notifiers already: wait for the end. */
+	flags = lock_system_sleep();
 	error = vtx_fails_here() ? -ENOMEM : all_come();
-	if (error)
-		return error;
-	register_pm_notifier(&power);
-	register_reboot_notifier(&restart);
-	atomic_notifier_chain_register(&panic_notifier_list, &death);
-	return 0;
+	if (!error) {
+		register_pm_notifier(&power);
+		register_reboot_notifier(&restart);
+		atomic_notifier_chain_register(&panic_notifier_list, &death);
+	}
+	unlock_system_sleep(flags);
+	return error;
 }
 
 void vtx_cpus_part(void)
