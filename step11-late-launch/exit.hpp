@@ -56,8 +56,7 @@ struct Exit {
     /// any.
     Action raise(Vector vector) const {
         // A fault saves RF = 1, so that a breakpoint at the instruction is not hit a second time.
-        vmcs.write(
-            FieldNatural::guest_rflags, vmcs.read(FieldNatural::guest_rflags) | Rflags::rf);
+        vmcs.write(FieldNatural::guest_rflags, vmcs.read(FieldNatural::guest_rflags) | Rflags::rf);
         vmcs.write(
             Field32::entry_interruption_information,
             InterruptionInformation::exception(vector).encode());

@@ -11,7 +11,8 @@
 namespace vtx {
 
 /// What CPUID shows in place of what the processor says. Some of its bits repeat CR4, which in root
-/// operation is ours. The two by which programs choose instructions repeat the guest's here. \sdm{cpuid-cpu-identification}
+/// operation is ours. The two by which programs choose instructions repeat the guest's here.
+/// \sdm{cpuid-cpu-identification}
 constexpr CpuidResult
 guest_cpuid(std::uint32_t leaf, std::uint32_t subleaf, CpuidResult own, std::uint64_t guest_cr4) {
     constexpr std::uint32_t ospke = 1u << 4;

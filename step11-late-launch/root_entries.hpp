@@ -51,7 +51,7 @@ extern "C" [[gnu::used]] inline void late_inject(vtx::RootFrame *frame) {
         frame->pending |= PENDING_NMI;
     if (replaced == InterruptionInformation::exception(Vector::machine_check).encode())
         frame->pending |= PENDING_MACHINE_CHECK;
-    // A machine check first: it will not let Linux do much else. The other follows at the next exit.
+    // A machine check first: it will not let Linux do much else. The NMI follows at the next exit.
     const bool check = (frame->pending & PENDING_MACHINE_CHECK) != 0;
     const auto event = check ? InterruptionInformation::exception(Vector::machine_check)
                              : InterruptionInformation::nmi();

@@ -12,8 +12,10 @@ static void call(struct irq_work *unused)
 	soon();
 }
 
-/* One each, so that each processor which asks is interrupted itself. (HARD: in the interrupt, not in
- * a thread, also where interrupts of a real-time Linux run in threads.) */
+/*
+ * One each, so that each processor which asks is interrupted itself. HARD: in the interrupt, also
+ * in a real-time Linux, where interrupts run in threads.
+ */
 static DEFINE_PER_CPU(struct irq_work, work) = IRQ_WORK_INIT_HARD(call);
 
 void vtx_call_soon(void (*function)(void))

@@ -65,7 +65,8 @@ TEST(MsrBitmapTest, ExactlyTheseHaveABit) {
     for (std::uint32_t msr = 0; msr < 0x2000; msr++) {
         const bool of_vmx = is_vmx_msr(msr) || msr == 0x3a;
         EXPECT_EQ(exits(0, msr), of_vmx) << "read of " << std::hex << msr;
-        EXPECT_EQ(exits(2, msr), of_vmx || is_mtrr(msr) || msr == 0x79) << "write of " << std::hex << msr;
+        EXPECT_EQ(exits(2, msr), of_vmx || is_mtrr(msr) || msr == 0x79)
+            << "write of " << std::hex << msr;
         EXPECT_FALSE(exits(1, msr) || exits(3, msr)) << std::hex << 0xc0000000 + msr;
     }
 }
