@@ -37,8 +37,10 @@ def _write(text: str) -> None:
 #: What ./lab soak runs, with larger numbers than ./lab test (soak.py).
 SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "goes_offline",
              "come_and_go_under_load"),
-        "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07"),
-        "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08"),
+        "07": ("test_random_guests_with_ept", "at_each_point_of_step07", "under_step07",
+               "less_than_a_tick_with_ept"),
+        "08": ("test_random_guests_in_real_mode", "at_each_point_of_step08", "under_step08",
+               "less_than_a_tick_in_real_mode"),
         "09": ("test_random_guests_with_interrupts", "at_each_point_of_step09", "under_step09"),
         "10": ("thread_is_moved", "test_everybody_may_use_the_files_at_once"),
         "11": ("test_programs_do_their_work", "test_many_launches_and_returns", "under_step11",
@@ -48,7 +50,7 @@ SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "g
 #: What nothing but the soak runs: a later step does the same to the same code each day; a Linux
 #: that boots on two processors takes the emulator minutes; and answers seldom change.
 SOAK_ONLY = ("at_each_point_of_step07", "at_each_point_of_step08", "thread_is_moved",
-             *SOAK["answers"])
+             "less_than_a_tick_with_ept", "less_than_a_tick_in_real_mode", *SOAK["answers"])
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,7 +9,6 @@ front. `lab-tool linux-run` (programs/lab-tool/linux_run.c) prints these.
 """
 from __future__ import annotations
 
-import gzip
 import re
 from functools import cache
 
@@ -51,9 +50,9 @@ CAN_UNPACK = kernels.described(OLDER).packed_by == "lz4"
 def initrd() -> bytes:
     """The guest's files: its first process, and the module that shows MSRs. Not compressed, for to
     unpack them takes a guest time."""
-    return gzip.decompress(image.pack({
+    return image.archive({
         "init": host_builds.linux_init(),
-        "msr.ko": kernels.module_file(OLDER, "msr")}, ("dev", "root")))
+        "msr.ko": kernels.module_file(OLDER, "msr")}, ("dev", "root"))
 
 
 def files(*names: str) -> dict[str, object]:

@@ -16,9 +16,9 @@ STEPS = [module_name(folder) for folder in step_folders()]
 CYCLES = 50
 EARLY = 10
 GUEST = Guest(OLDER, tag="cycles")
-#: Rounds through all points before the early and before the late measurement. Three show what is
+#: Rounds through all points before the early and before the late measurement. Two show what is
 #: lost at many points, or many pages at one; 14 show three pages at one.
-ROUNDS = (1, often(3, 14))
+ROUNDS = (1, often(2, 14))
 SLACK = 30  # pages; about a dozen come and go by themselves,
 FIRST_SLACK = 36  # and about 32 while the first module of a boot comes and goes
 KEY = ("step", "kernel")

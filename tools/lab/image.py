@@ -50,20 +50,26 @@ FOLDERS = ("bin", "dev", "etc", "lab", "lab/modules", "lab/bin", "proc", "root",
 
 def pack(files: Mapping[str, Content], folders: tuple[str, ...] = (),
          links: Mapping[str, str] | None = None) -> bytes:
-    """A cpio archive (newc), all files owned by root, compressed by gzip -1.
+    """archive(), compressed by gzip -1."""
+    return gzip.compress(archive(files, folders, links), 1, mtime=0)
+
+
+def archive(files: Mapping[str, Content], folders: tuple[str, ...] = (),
+            links: Mapping[str, str] | None = None) -> bytes:
+    """A cpio archive (newc), all files owned by root.
 
     Written here rather than by cpio, so that the same input gives the same bytes and no file
     needs to be root's on the machine that runs the lab.
     """
-    archive = bytearray()
+    written = bytearray()
     seen: set[str] = set()
 
     def add(name: str, mode: int, data: bytes = b"") -> None:
         fields = (len(seen) + 1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
         header = b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
         seen.add(name)
-        archive.extend(header + b"\0" * (-len(header) % 4))
-        archive.extend(data + b"\0" * (-len(data) % 4))
+        written.extend(header + b"\0" * (-len(header) % 4))
+        written.extend(data + b"\0" * (-len(data) % 4))
 
     def add_folder(name: str) -> None:
         if name in ("", ".") or name in seen:
@@ -81,7 +87,7 @@ def pack(files: Mapping[str, Content], folders: tuple[str, ...] = (),
         add_folder(str(Path(name).parent))
         add(name, stat.S_IFREG | 0o755, _bytes(content))
     add("TRAILER!!!", 0)
-    return gzip.compress(bytes(archive), 1, mtime=0)
+    return bytes(written)
 
 
 def _bytes(content: Content) -> bytes:
@@ -91,14 +97,15 @@ def _bytes(content: Content) -> bytes:
 
 
 def base() -> Path:
-    """The part of the initramfs that is the same in each boot, made once."""
+    """The part of the initramfs that is the same in each boot, made once. Not compressed: to unpack
+    it would take an emulated processor longer than all the rest of the boot."""
     busybox = Path("/bin/busybox")
     if not busybox.exists():
         raise LabError("/bin/busybox is missing; package busybox-static has it (./lab setup).")
     source = Path(__file__).with_name("insmod.c")
     key = hashlib.sha256(busybox.read_bytes() + INIT + repr(FOLDERS).encode()
                          + source.read_bytes()).hexdigest()[:12]
-    path = BUILD / "cache" / f"initramfs-base-{key}.gz"
+    path = BUILD / "cache" / f"initramfs-base-{key}.cpio"
     with locked(BUILD / "cache" / "initramfs.lock"):
         if not path.exists():
             insmod = BUILD / "cache" / "insmod"
@@ -106,8 +113,9 @@ def base() -> Path:
             if proc.run_logged([platforms.debian().compiler, "-static", "-O2", "-Wall", "-o",
                                 str(insmod), str(source)], log) != 0:
                 raise LabError(f"insmod.c does not compile. Log: {shown(log)}")
-            write_if_changed(path, pack({"bin/busybox": busybox, "init": INIT,
-                                         "lab/bin/insmod": insmod}, FOLDERS, links_to(busybox)))
+            write_if_changed(path, archive({"bin/busybox": busybox, "init": INIT,
+                                            "lab/bin/insmod": insmod}, FOLDERS,
+                                           links_to(busybox)))
     return path
 
 
@@ -125,7 +133,7 @@ def _applets(busybox: Path) -> list[str]:
 def make_iso(target: Path, kernel: kernels.Image, files: Mapping[str, Content],
              command_line: str = "") -> None:
     """Writes a bootable CD image with a kernel, the base and a boot's own files."""
-    write_iso(target, kernel.vmlinuz, {"base.gz": base(), "extra.gz": pack(files)},
+    write_iso(target, kernel.vmlinuz, {"base.cpio": base(), "extra.cpio": archive(files)},
               f"{COMMAND_LINE} {command_line}")
 
 
