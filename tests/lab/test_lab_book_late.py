@@ -4,17 +4,14 @@ test_lab_book.py. All of them come from one boot."""
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 
 import host_builds
 from guest import OLDER, Case, Guest, in_guest
-from test_lab_book import SESSIONS, compare, plain
+from test_lab_book import compare, plain
 
-from lab import image
-from lab.common import BUILD
+from lab import bench, image
+from lab.run_late import MODULE, PROGRAM
 
-MODULE = "step11_late_launch"
 MACHINE = Guest(OLDER, cpus=2, tag="book-late", kernel_modules=("irqbypass", "kvm", "kvm-intel"))
 
 #: A reader types `# command`, and sees what follows.
@@ -49,17 +46,8 @@ RFLAGS = ("running_state.hpp", "guest_rflags, Rflags::always_1);",
           "guest_rflags, std::uint64_t{0});")
 
 
-def ask_name() -> Path:
-    """The program of the chapter. The emulated PC has no library."""
-    place = BUILD / "lab" / "book"
-    place.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["g++", "-O1", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-o",
-                    str(place / "ask-name"), str(SESSIONS / "ask-name.cpp")], check=True)
-    return place / "ask-name"
-
-
 def files() -> dict[str, image.Content]:
-    return {"lab/bin/ask-name": ask_name(),
+    return {"lab/bin/ask-name": bench.host_program("ask-name", PROGRAM),
             **{f"lab/extra/{name}.ko": host_builds.altered_step(name, "11", OLDER, change)
                for name, change in (("store", STORE), ("rflags", RFLAGS))}}
 
