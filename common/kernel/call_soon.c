@@ -16,12 +16,15 @@ static void call(struct irq_work *unused)
  * One each, so that each processor which asks is interrupted itself. HARD: in the interrupt, also
  * in a real-time Linux, where interrupts run in threads.
  */
-static DEFINE_PER_CPU(struct irq_work, work) = IRQ_WORK_INIT_HARD(call);
+static DEFINE_PER_CPU(struct irq_work, work) = IRQ_WORK_INIT_HARD(NULL);
 
 void vtx_call_soon(void (*function)(void))
 {
+	struct irq_work *own = this_cpu_ptr(&work);
+
 	soon = function;
-	irq_work_queue(this_cpu_ptr(&work));
+	own->func = call; /* not above: Linux relocates no addresses in a module's per-CPU data */
+	irq_work_queue(own);
 }
 
 void vtx_call_soon_wait(void)
