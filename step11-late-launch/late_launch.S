@@ -93,6 +93,25 @@ SYM_INNER_LABEL(watched_store_mov, SYM_L_GLOBAL)
 	RET
 SYM_FUNC_END(watched_store)
 
+/* The guest's general registers, from the frame. */
+	.macro LOAD_REGISTERS
+	movq	GUEST_RAX(%rsp), %rax
+	movq	GUEST_RCX(%rsp), %rcx
+	movq	GUEST_RDX(%rsp), %rdx
+	movq	GUEST_RBX(%rsp), %rbx
+	movq	GUEST_RBP(%rsp), %rbp
+	movq	GUEST_RSI(%rsp), %rsi
+	movq	GUEST_RDI(%rsp), %rdi
+	movq	GUEST_R8(%rsp), %r8
+	movq	GUEST_R9(%rsp), %r9
+	movq	GUEST_R10(%rsp), %r10
+	movq	GUEST_R11(%rsp), %r11
+	movq	GUEST_R12(%rsp), %r12
+	movq	GUEST_R13(%rsp), %r13
+	movq	GUEST_R14(%rsp), %r14
+	movq	GUEST_R15(%rsp), %r15
+	.endm
+
 /*
  * HOST_RIP. RSP is the frame's address, interrupts are off, and the general registers are as the
  * guest left them.
@@ -129,21 +148,7 @@ SYM_CODE_START(late_exit)
 	cmpq	$0, FRAME_PENDING(%rsp)
 	jne	.Linject
 .Lrestore:
-	movq	GUEST_RAX(%rsp), %rax
-	movq	GUEST_RCX(%rsp), %rcx
-	movq	GUEST_RDX(%rsp), %rdx
-	movq	GUEST_RBX(%rsp), %rbx
-	movq	GUEST_RBP(%rsp), %rbp
-	movq	GUEST_RSI(%rsp), %rsi
-	movq	GUEST_RDI(%rsp), %rdi
-	movq	GUEST_R8(%rsp), %r8
-	movq	GUEST_R9(%rsp), %r9
-	movq	GUEST_R10(%rsp), %r10
-	movq	GUEST_R11(%rsp), %r11
-	movq	GUEST_R12(%rsp), %r12
-	movq	GUEST_R13(%rsp), %r13
-	movq	GUEST_R14(%rsp), %r14
-	movq	GUEST_R15(%rsp), %r15
+	LOAD_REGISTERS
 	vmresume
 .Lresume_end:
 	/* Here only if VMRESUME failed. CF or ZF says how: it goes along as it is. */
@@ -171,21 +176,7 @@ SYM_CODE_START(late_exit)
 	movl	FRAME_GS_BASE(%rsp), %eax
 	movl	FRAME_GS_BASE+4(%rsp), %edx
 	wrmsr
-	movq	GUEST_RAX(%rsp), %rax
-	movq	GUEST_RCX(%rsp), %rcx
-	movq	GUEST_RDX(%rsp), %rdx
-	movq	GUEST_RBX(%rsp), %rbx
-	movq	GUEST_RBP(%rsp), %rbp
-	movq	GUEST_RSI(%rsp), %rsi
-	movq	GUEST_RDI(%rsp), %rdi
-	movq	GUEST_R8(%rsp), %r8
-	movq	GUEST_R9(%rsp), %r9
-	movq	GUEST_R10(%rsp), %r10
-	movq	GUEST_R11(%rsp), %r11
-	movq	GUEST_R12(%rsp), %r12
-	movq	GUEST_R13(%rsp), %r13
-	movq	GUEST_R14(%rsp), %r14
-	movq	GUEST_R15(%rsp), %r15
+	LOAD_REGISTERS
 	addq	$FRAME_IRET, %rsp
 	iretq
 SYM_CODE_END(late_exit)
