@@ -101,6 +101,13 @@ def test_no_section_is_there_twice(tree: Tree) -> None:
     assert not {module.name: twice for module in modules if (twice := sections_twice(module))}
 
 
+def test_per_cpu_data_holds_no_address(tree: Tree) -> None:
+    """Linux relocates none in a module's per-CPU data, so it would be null, or no longer right."""
+    with_addresses = [step.name for step in tree.steps if b"\0.rela.data..percpu\0" in
+                      (tree.folder / step.name / f"{module_name(step)}.ko").read_bytes()]
+    assert not with_addresses
+
+
 def test_nothing_of_a_module_can_be_traced(tree: Tree) -> None:
     """ftrace finds the functions that it can trace in a section of this name."""
     with_entries = [step.name for step in tree.steps if b"__mcount_loc\0" in
