@@ -145,12 +145,14 @@ SYM_CODE_START(late_exit)
 	 * sends the processor back to this label, where it is seen: none is left behind.
 	 */
 .Lresume_begin:
+	ANNOTATE_NOENDBR		/* a far return goes there, which needs none */
 	cmpq	$0, FRAME_PENDING(%rsp)
 	jne	.Linject
 .Lrestore:
 	LOAD_REGISTERS
 	vmresume
 .Lresume_end:
+	ANNOTATE_NOENDBR		/* only compared */
 	/* Here only if VMRESUME failed. CF or ZF says how: it goes along as it is. */
 	pushfq
 	popq	%rsi

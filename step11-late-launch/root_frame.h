@@ -14,7 +14,6 @@
 #define FRAME_PENDING 0x90   /* what arrived in root operation and belongs to Linux */
 #define FRAME_GS_BASE 0x98   /* what late_exit gives GS last, when the processor leaves */
 #define FRAME_IRET 0xa0      /* what IRETQ takes when the processor leaves: 5 words */
-#define FRAME_SIZE 0xd0
 
 /* Bits of FRAME_PENDING. */
 #define PENDING_NMI 1
@@ -53,7 +52,6 @@ static_assert(offsetof(RootFrame, processor) == FRAME_PROCESSOR);
 static_assert(offsetof(RootFrame, pending) == FRAME_PENDING);
 static_assert(offsetof(RootFrame, gs_base) == FRAME_GS_BASE);
 static_assert(offsetof(RootFrame, rip) == FRAME_IRET);
-static_assert(sizeof(RootFrame) == FRAME_SIZE);
 static_assert(static_cast<std::uint32_t>(Msr::gs_base) == MSR_OF_GS_BASE);
 static_assert(field_encoding(FieldNatural::guest_rsp) == VMCS_GUEST_RSP);
 static_assert(field_encoding(FieldNatural::guest_rip) == VMCS_GUEST_RIP);

@@ -58,7 +58,8 @@ static int power_changes(struct notifier_block *block, unsigned long event, void
 	case PM_POST_SUSPEND:
 	case PM_POST_RESTORE:
 		if (!state && all_come())
-			vtx_log_error("after the machine slept, not all processors could join again: load the module again");
+			vtx_log_error("after the machine slept, not all processors could join again: "
+				      "load the module again");
 		break;
 	}
 	return NOTIFY_DONE;
