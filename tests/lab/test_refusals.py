@@ -127,7 +127,7 @@ NEIGHBOURS = {
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
-@in_guest(TWO, lambda neighbour: f"""
+@in_guest(TWO[1], lambda neighbour: f"""
     with_stranger
     {NEIGHBOURS[neighbour]}
     sleep 0.1; renice -n -19 $$ # the guest takes what is left
@@ -190,7 +190,7 @@ BAD = (
 )
 
 
-@in_guest(WITH_KVM, "with_stranger\n" + "\n".join(
+@in_guest(WITH_KVM[1], "with_stranger\n" + "\n".join(
     f"attempt {step} '{parameter}'" for step, parameter, _ in BAD) + "\nrmmod stranger")
 def test_bad_parameters(case: Case) -> None:
     seen = attempts(case.output)
@@ -204,7 +204,7 @@ def test_bad_parameters(case: Case) -> None:
     assert not case.trouble and not case.left, case
 
 
-@in_guest(WITH_KVM, """
+@in_guest(WITH_KVM[1], """
     with_stranger; for each in $STEPS; do attempt -u $each; done; rmmod stranger""")
 def test_loading_without_root(case: Case) -> None:
     """Linux refuses before the module is looked at, so there is no line of ours."""
