@@ -55,7 +55,7 @@ class Browser:
         """A new page of some size."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})
-        return Page(self, session["sessionId"], width, height)
+        return Page(self, target, session["sessionId"], width, height)
 
     def call(self, method: str, parameters: dict[str, Any] | None = None,
              session: str = "", limit: float = 300.0) -> dict[str, Any]:
@@ -89,13 +89,19 @@ class Browser:
 class Page:
     """One page. `errors` and `requests` collect what its console and network had to say."""
 
-    def __init__(self, browser: Browser, session: str, width: int, height: int) -> None:
+    def __init__(self, browser: Browser, target: str, session: str, width: int,
+                 height: int) -> None:
         self.browser = browser
+        self.target = target
         self.session = session
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.call("Emulation.setDeviceMetricsOverride",
                   {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+
+    def close(self) -> None:
+        """Frees what the page holds; the browser goes on."""
+        self.browser.call("Target.closeTarget", {"targetId": self.target})
 
     def call(self, method: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
         """A command for this page."""

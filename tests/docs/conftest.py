@@ -19,11 +19,19 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")
-def built() -> str:
-    """What building the book said. A failure fails the tests that need the book."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What building the book said. A failure fails the tests that need the book.
+
+    The book shows the results of the tests. It gets a copy of them, because other suites run at the
+    same time, and two builds would differ.
+    """
     packages.ensure(packages.needed(["docs", "docs-test"]), yes=True)
     if os.environ.get("VTX_BOOK_IS_BUILT"):  # to work on a check without building each time
         return ""
+    results = tmp_path_factory.mktemp("docs") / "results"
+    (BUILD / "results").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(BUILD / "results", results)
+    os.environ["VTX_DOCS_RESULTS"] = str(results)
     run = subprocess.run([sys.executable, str(ROOT / "lab"), "docs", "--all", "--yes"], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert run.returncode == 0, run.stdout

@@ -32,9 +32,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Page:
+def page(browser: Browser) -> Iterator[Page]:
     browser.events.clear()
-    return browser.page()
+    opened = browser.page()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def narrow(browser: Browser) -> Iterator[Page]:
+    browser.events.clear()
+    opened = browser.page(width=390, height=700)
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("name, theme", [
@@ -55,20 +65,18 @@ def test_accessible(html: Path, page: Page, axe: str, name: str, theme: str) -> 
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_narrow_screen(html: Path, browser: Browser, name: str) -> None:
+def test_narrow_screen(html: Path, narrow: Page, name: str) -> None:
     """On a telephone nothing makes the whole page scroll sideways, and figures can be read: their
     text is large enough, or a button opens them larger."""
-    browser.events.clear()
-    page = browser.page(width=390, height=700)
-    page.open(html / name)
-    assert page.run("document.documentElement.scrollWidth") <= 391
-    for number in range(page.run("document.querySelectorAll('figure > svg').length")):
+    narrow.open(html / name)
+    assert narrow.run("document.documentElement.scrollWidth") <= 391
+    for number in range(narrow.run("document.querySelectorAll('figure > svg').length")):
         figure = f"document.querySelectorAll('figure > svg')[{number}]"
-        if page.run(SMALLEST % figure) < 12:
-            page.run(f"{figure}.nextElementSibling.click()")
-            assert page.run(SMALLEST % "document.querySelector('dialog[open] svg')") >= 12, number
-            page.run("document.querySelector('dialog[open] button').click()")
-            page.wait_until("document.querySelector('dialog') === null")
+        if narrow.run(SMALLEST % figure) < 12:
+            narrow.run(f"{figure}.nextElementSibling.click()")
+            assert narrow.run(SMALLEST % "document.querySelector('dialog[open] svg')") >= 12, number
+            narrow.run("document.querySelector('dialog[open] button').click()")
+            narrow.wait_until("document.querySelector('dialog') === null")
 
 
 @pytest.mark.parametrize("name", PAGES)

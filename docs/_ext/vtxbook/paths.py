@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 BUILD = Path(os.environ.get("VTX_DOCS_BUILD", ROOT / "build" / "docs"))
-RESULTS = ROOT / "build" / "results"
+RESULTS = Path(os.environ.get("VTX_DOCS_RESULTS", ROOT / "build" / "results"))
 
 #: Files of a step that a reader of the code reads. README.md and expected/ are text about it.
 CODE = {".c", ".h", ".cpp", ".hpp", ".S", ".def", ".mk", ".lds"}
