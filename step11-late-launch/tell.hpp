@@ -46,13 +46,18 @@ inline void show_processor(vtx_table *table, unsigned cpu, const Processor &proc
     const char *const state = processor.state == State::guest     ? "guest"
                               : processor.state == State::outside ? "outside"
                                                                   : "left";
-    vtx_print(
-        table, "%u  %s  %llu", cpu, state, static_cast<unsigned long long>(all_exits(processor)));
+    // The processor goes on counting meanwhile: the sum is that of the counts shown here.
+    std::uint64_t exits[exit_reason_limit];
+    std::uint64_t sum = 0;
     for (unsigned reason = 0; reason < exit_reason_limit; reason++)
-        if (processor.exits[reason] != 0)
+        sum += exits[reason] = processor.exits[reason];
+    using ull = unsigned long long;
+    vtx_print(table, "%u  %s  %llu", cpu, state, ull{sum});
+    for (unsigned reason = 0; reason < exit_reason_limit; reason++)
+        if (exits[reason] != 0)
             vtx_print(
                 table, "  %u %s: %llu", reason, exit_reason_name(static_cast<ExitReason>(reason)),
-                static_cast<unsigned long long>(processor.exits[reason]));
+                ull{exits[reason]});
     vtx_print(table, "\n");
 }
 
