@@ -99,7 +99,7 @@ void part(unsigned int cpu) {
     if (was_guest)
         vtx_log(
             "cpu %u: back, %llu VM exits and no VMX operation any more", cpu,
-            ull{all_exits(*processor)});
+            ull{all_exits(processor->exits)});
 }
 // [join]
 

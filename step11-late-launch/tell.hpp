@@ -13,10 +13,10 @@
 
 namespace vtx {
 
-/// How often a processor left the guest, for any reason.
-inline std::uint64_t all_exits(const Processor &processor) {
+/// How often a processor left the guest, for any reason: the sum of its counts by reason.
+inline std::uint64_t all_exits(const std::uint64_t (&exits)[exit_reason_limit]) {
     std::uint64_t sum = 0;
-    for (const std::uint64_t count : processor.exits)
+    for (const std::uint64_t count : exits)
         sum += count;
     return sum;
 }
@@ -46,13 +46,12 @@ inline void show_processor(vtx_table *table, unsigned cpu, const Processor &proc
     const char *const state = processor.state == State::guest     ? "guest"
                               : processor.state == State::outside ? "outside"
                                                                   : "left";
-    // The processor goes on counting meanwhile: the sum is that of the counts shown here.
+    // A copy, since the processor goes on counting: the sum is that of the counts in this line.
     std::uint64_t exits[exit_reason_limit];
-    std::uint64_t sum = 0;
     for (unsigned reason = 0; reason < exit_reason_limit; reason++)
-        sum += exits[reason] = processor.exits[reason];
+        exits[reason] = processor.exits[reason];
     using ull = unsigned long long;
-    vtx_print(table, "%u  %s  %llu", cpu, state, ull{sum});
+    vtx_print(table, "%u  %s  %llu", cpu, state, ull{all_exits(exits)});
     for (unsigned reason = 0; reason < exit_reason_limit; reason++)
         if (exits[reason] != 0)
             vtx_print(

@@ -49,9 +49,7 @@ SOAK = {"": ("test_random_guests", "test_allocations_fail", "test_nmi_storm", "g
 
 #: What nothing but the soak runs: a later step does the same to the same code each day; a Linux
 #: that boots on two processors takes the emulator minutes; and answers seldom change.
-SOAK_ONLY = ("each_point[oldest-haswell-1cpu-cycles-step04_launch]",
-             "each_point[oldest-haswell-1cpu-cycles-step05_exits]",
-             "each_point_of_step07", "each_point_of_step08", "thread_is_moved",
+SOAK_ONLY = ("at_each_point_of_step07", "at_each_point_of_step08", "thread_is_moved",
              "less_than_a_tick_with_ept", "less_than_a_tick_in_real_mode", *SOAK["answers"])
 
 
